@@ -1,0 +1,1 @@
+"""Decoding: the sampled latent, as a picture in a file."""

@@ -1,0 +1,66 @@
+"""VAEDecode, SaveImage."""
+
+from decoding.config import Config
+from decoding.errors import DecodingFailedError, InputTensorMismatchError
+from decoding.models import DecodingMetadata, DecodingRequest, DecodingResponse, ImageFormat
+from shared_utils.artifacts.paths import output_folder, plain_file_name, write_whole
+from shared_utils.artifacts.tensors import read_latent, write_metadata
+from shared_utils.comfy import nodes
+from shared_utils.comfy.loader import Models
+from shared_utils.comfy.pictures import picture_file
+from shared_utils.errors import failing_as
+from shared_utils.stage import Stopwatch
+
+ENDINGS: dict[str, ImageFormat] = {".png": "png", ".jpg": "jpg", ".jpeg": "jpg", ".webp": "webp"}
+
+
+class Decoding:
+    name = "decoding"
+    request_type = DecodingRequest
+    options_type = Config
+
+    def __init__(self, options: Config, models: Models) -> None:
+        self.options = options
+        self._models = models
+
+    def warm_up(self) -> None:
+        self._models.vae(self.options.vae_model_name)
+
+    def run(self, request: DecodingRequest) -> DecodingResponse:
+        stopwatch = Stopwatch()
+        filename, image_format = _name_and_format(request)
+        file = output_folder(request.output_dir, self.options) / filename
+        latent = read_latent(request.latent_path, self.options)
+        vae = self._models.vae(request.vae_model_name)
+        shape = list(latent["samples"].shape)
+        if shape[1] != vae.latent_channels:
+            raise InputTensorMismatchError(
+                f"{request.latent_path} has {shape[1]} channels, but the VAE {request.vae_model_name} decodes "
+                f"{vae.latent_channels}: it was made with another VAE."
+            )
+
+        with failing_as(DecodingFailedError, f"decoding {request.latent_path}"):
+            image = nodes.run(self._models.comfy, "VAEDecode", samples=latent, vae=vae)
+            content = picture_file(self._models.comfy, image, image_format, request.quality)
+
+        height, width = image.shape[1:3]
+        metadata = DecodingMetadata(
+            latent_shape=shape,
+            image_shape=list(image.shape[1:]),
+            output_format=image_format,
+            file_size=len(content),
+            vae_model_name=request.vae_model_name,
+            processing_time_ms=stopwatch.milliseconds(),
+        )
+        write_metadata(file, metadata, self.options)
+        write_whole(file, content)
+        return DecodingResponse.to(request, image_path=str(file), width=width, height=height, metadata=metadata)
+
+
+def _name_and_format(request: DecodingRequest) -> tuple[str, ImageFormat]:
+    """The file's full name and what goes into it; an ending that fits the format is not repeated."""
+    name = plain_file_name(request.output_filename or f"tryon_{request.request_id}")
+    dot = name.rfind(".")
+    ending = name[dot:].lower() if dot > 0 else ""
+    image_format = request.output_format or ENDINGS.get(ending, "png")
+    return (name if ENDINGS.get(ending) == image_format else f"{name}.{image_format}"), image_format

@@ -1,0 +1,58 @@
+"""LoadImage, ImageScaleToTotalPixels, VAEEncode."""
+
+from latent_encoder.config import Config
+from latent_encoder.errors import EncodingFailedError
+from latent_encoder.models import LatentEncoderMetadata, LatentEncoderRequest, LatentEncoderResponse
+from shared_utils.artifacts.images import checked_picture
+from shared_utils.artifacts.paths import output_folder, write_whole
+from shared_utils.artifacts.tensors import write_metadata, write_tensor
+from shared_utils.comfy import nodes
+from shared_utils.comfy.loader import Models
+from shared_utils.comfy.pictures import load_picture, picture_file, scaled_picture
+from shared_utils.errors import failing_as
+from shared_utils.stage import Stopwatch
+
+
+class LatentEncoder:
+    name = "latent_encoder"
+    request_type = LatentEncoderRequest
+    options_type = Config
+
+    def __init__(self, options: Config, models: Models) -> None:
+        self.options = options
+        self._models = models
+
+    def warm_up(self) -> None:
+        self._models.vae(self.options.vae_model_name)
+
+    def run(self, request: LatentEncoderRequest) -> LatentEncoderResponse:
+        stopwatch = Stopwatch()
+        folder = output_folder(request.output_dir, self.options)
+        picture = checked_picture(request.image_path, self.options)
+        vae = self._models.vae(request.vae_model_name)
+        comfy = self._models.comfy
+
+        image = load_picture(comfy, picture)
+        scaled = scaled_picture(comfy, image, request)
+        with failing_as(EncodingFailedError, f"encoding {request.image_path}"):
+            latent = nodes.run(comfy, "VAEEncode", pixels=scaled, vae=vae)["samples"]
+
+        latent_file = folder / f"latent_{request.request_id}.pt"
+        scaled_file = folder / f"scaled_image_{request.request_id}.png"
+        metadata = LatentEncoderMetadata(
+            original_image_shape=list(image.shape[1:]),
+            scaled_image_shape=list(scaled.shape[1:]),
+            latent_shape=list(latent.shape),
+            vae_model_name=request.vae_model_name,
+            processing_time_ms=stopwatch.milliseconds(),
+        )
+        write_whole(scaled_file, picture_file(comfy, scaled))
+        write_metadata(latent_file, metadata, self.options)
+        write_tensor(latent_file, latent)
+        return LatentEncoderResponse.to(
+            request,
+            latent_file_path=str(latent_file),
+            latent_shape=list(latent.shape),
+            scaled_image_path=str(scaled_file),
+            metadata=metadata,
+        )

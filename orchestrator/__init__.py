@@ -1,0 +1,1 @@
+"""What stands above the stages: the vtryon command."""

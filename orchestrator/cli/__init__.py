@@ -1,0 +1,1 @@
+"""The vtryon command."""

@@ -1,0 +1,1 @@
+"""Sampling: from conditioning and latent to the latent of the new picture."""

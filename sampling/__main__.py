@@ -1,0 +1,7 @@
+"""`python -m sampling`"""
+
+import sys
+
+from sampling.main import main
+
+sys.exit(main())

@@ -1,0 +1,1 @@
+"""Drawings of garments and of people, made up from proportions in centimetres."""

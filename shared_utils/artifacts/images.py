@@ -1,0 +1,79 @@
+"""Pictures from outside: hostile until they have been read to the end within bounds."""
+
+from dataclasses import dataclass
+from io import BytesIO
+
+from PIL import Image, UnidentifiedImageError
+
+from shared_utils.artifacts.paths import allowed
+from shared_utils.errors import ImageInvalidError, ImageNotFoundError, failing_as
+from shared_utils.settings import Settings
+
+FORMATS = {"PNG": ".png", "JPEG": ".jpg", "WEBP": ".webp"}
+
+# Pillow has a bound of its own, which only warns up to twice its size. Ours is checked before anything is decoded.
+Image.MAX_IMAGE_PIXELS = None
+
+
+@dataclass(frozen=True)
+class CheckedPicture:
+    """The bytes of a still picture that can be decoded completely."""
+
+    path: str
+    content: bytes
+    suffix: str
+    """What its content deserves, whatever its name says."""
+
+
+def checked_picture(path: str, settings: Settings) -> CheckedPicture:
+    """Read a picture to its end within bounds, or say what is wrong with it."""
+    content = _bounded_bytes(path, settings)
+    with failing_as(ImageInvalidError, f"reading the picture {path}"):
+        try:
+            image = Image.open(BytesIO(content), formats=tuple(FORMATS))
+        except UnidentifiedImageError:
+            raise ImageInvalidError(f"{path} is no PNG, JPEG or WebP picture.") from None
+        _check_size(path, image, settings)
+        if getattr(image, "n_frames", 1) > 1:
+            raise ImageInvalidError(f"{path} is animated. Give a still picture.")
+        # ComfyUI would go on with half a picture: whether it is whole shows only when all of it is decoded.
+        image.load()
+    return CheckedPicture(path, content, FORMATS[str(image.format)])
+
+
+def _bounded_bytes(path: str, settings: Settings) -> bytes:
+    file = allowed(path, settings)
+    if not file.exists():
+        raise ImageNotFoundError(f"Image file not found: {path}")
+    if not file.is_file():
+        raise ImageNotFoundError(f"{path} is not a file.")
+    try:
+        if file.stat().st_size > settings.max_file_mb * 1e6:
+            raise ImageInvalidError(f"{path} is larger than {settings.max_file_mb:g} MB (MAX_FILE_MB).")
+        content = file.read_bytes()
+    except OSError as denied:
+        raise ImageNotFoundError(f"Can't read {path}: {denied.strerror}.") from denied
+    if not content:
+        raise ImageInvalidError(f"{path} is empty.")
+    return content
+
+
+def _check_size(path: str, image: Image.Image, settings: Settings) -> None:
+    if image.width * image.height > settings.max_image_megapixels * 1e6:
+        raise ImageInvalidError(
+            f"{path} has {image.width} x {image.height} pixels; at most {settings.max_image_megapixels:g} megapixels "
+            "are decoded (MAX_IMAGE_MEGAPIXELS)."
+        )
+
+
+def converted(png: bytes, image_format: str, quality: int) -> bytes:
+    """A PNG in another format; PNG itself stays as it is."""
+    if image_format == "png":
+        return png
+    out = BytesIO()
+    with Image.open(BytesIO(png)) as image:
+        if image_format == "jpg":
+            image.save(out, "JPEG", quality=quality, subsampling=0)
+        else:
+            image.save(out, "WEBP", quality=quality)
+    return out.getvalue()

@@ -1,0 +1,159 @@
+"""The models of a process: each loaded once and shared; the least used let go when memory is short."""
+
+import gc
+import logging
+from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from shared_utils import errors
+from shared_utils.comfy import nodes
+from shared_utils.comfy.runtime import Comfy, busy, open_folders, start
+from shared_utils.errors import ModelInvalidError, ModelNotFoundError, failing_as
+from shared_utils.settings import Settings
+
+log = logging.getLogger("vtryon.models")
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A kind of model: where its files lie, and what is said when one is missing or unusable."""
+
+    title: str
+    folder: str
+    not_found: type[ModelNotFoundError]
+    invalid: type[ModelInvalidError]
+
+
+UNET = Kind("diffusion model", "diffusion_models", errors.UNETModelNotFoundError, errors.UNETModelInvalidError)
+CLIP = Kind("text encoder", "text_encoders", errors.CLIPModelNotFoundError, errors.CLIPModelInvalidError)
+VAE = Kind("VAE", "vae", errors.VAEModelNotFoundError, errors.VAEModelInvalidError)
+LORA = Kind("LoRA", "loras", errors.LoRAModelNotFoundError, errors.LoRAModelInvalidError)
+
+
+@dataclass(frozen=True)
+class Key:
+    """What makes a model the same one. A file that was replaced is another model."""
+
+    kind: Kind
+    file: Path
+    changed_ns: int
+    file_size: int
+    strength: float = 1.0
+    base: "Key | None" = None
+    """The model that this one patches: it stays in memory as long as this one does."""
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """One line of the listing."""
+
+    kind: str
+    file: Path
+    size: int
+
+
+class Models:
+    """Loads by name. Safe to share between threads."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._models: OrderedDict[Key, tuple[Any, Loaded]] = OrderedDict()
+
+    @property
+    def comfy(self) -> Comfy:
+        return start(self._settings)
+
+    def vae(self, name: str) -> Any:
+        return self._get(self._key(VAE, name), lambda: nodes.run(self.comfy, "VAELoader", vae_name=name))
+
+    def clip(self, name: str) -> Any:
+        return self._get(self._key(CLIP, name), lambda: self._load_clip(name))
+
+    def unet(self, name: str, lora_name: str, lora_strength: float) -> Any:
+        """The diffusion model with the LoRA applied; at strength 0 as it is, and no LoRA is needed."""
+        key = self._key(UNET, name)
+        model = self._get(key, lambda: nodes.run(self.comfy, "UNETLoader", unet_name=name, weight_dtype="default"))
+        if lora_strength == 0:
+            return model
+        lora_key = replace(self._key(LORA, lora_name), strength=lora_strength, base=key)
+        return self._get(lora_key, lambda: self._apply_lora(model, lora_name, lora_strength))
+
+    def loaded(self) -> list[Loaded]:
+        """What is in memory, the most recently used last."""
+        with busy:
+            return [listing for _, listing in self._models.values()]
+
+    def _get(self, key: Key, load: Callable[[], Any]) -> Any:
+        # ComfyUI runs one node at a time anyway, so whoever asks while a model is being loaded waits for it.
+        with busy:
+            if key not in self._models:
+                self._make_room(key)
+                title = f"{key.kind.title} {key.file.name}"
+                log.info("loading the %s", title)
+                with failing_as(key.kind.invalid, f"loading the {title}, which may be cut off or of another kind"):
+                    model = load()
+                self._models[key] = model, Loaded(key.kind.title, key.file, _size(model, key))
+            self._models.move_to_end(key)
+            return self._models[key][0]
+
+    def _key(self, kind: Kind, name: str) -> Key:
+        file = find_model(self._settings, kind, name)
+        return Key(kind, file, file.stat().st_mtime_ns, file.stat().st_size)
+
+    def _load_clip(self, name: str) -> Any:
+        clip = nodes.run(self.comfy, "CLIPLoader", clip_name=name, type="qwen_image")
+        if not hasattr(clip.cond_stage_model, "qwen25_7b"):
+            raise errors.CLIPModelInvalidError(f"{name} is no Qwen2.5-VL text encoder, which this workflow needs.")
+        return clip
+
+    def _apply_lora(self, model: Any, name: str, strength: float) -> Any:
+        patched = nodes.run(self.comfy, "LoraLoaderModelOnly", model=model, lora_name=name, strength_model=strength)
+        if not patched.patches:
+            raise errors.LoRAModelInvalidError(f"{name} fits nothing in this diffusion model: it is for another one.")
+        return patched
+
+    def _make_room(self, newcomer: Key) -> None:
+        """Let go of the least recently used until the newcomer fits. One that never fits is loaded alone."""
+        budget = self._settings.model_memory_gb
+        if budget is None:
+            return
+        for key in list(self._models):
+            if sum(listing.size for _, listing in self._models.values()) + newcomer.file_size <= budget * 1e9:
+                break
+            if key in self._models and key != newcomer.base:
+                self._let_go(key)
+        # The patched models and what they patch refer to each other.
+        gc.collect()
+        self.comfy.module("comfy.model_management").soft_empty_cache()
+
+    def _let_go(self, key: Key) -> None:
+        """Drop a model, and before it those that patch it, which would keep its memory."""
+        for other in [other for other in self._models if other.base == key]:
+            self._let_go(other)
+        log.info("letting go of the %s %s", key.kind.title, key.file.name)
+        del self._models[key]
+
+
+def find_model(settings: Settings, kind: Kind, name: str) -> Path:
+    """The file of that name in the model folders."""
+    with busy:
+        folder_paths = open_folders(settings)
+        # VAELoader knows names that are no files; here a model is a file.
+        found = folder_paths.get_full_path(kind.folder, name)
+        if found is None:
+            there = folder_paths.get_filename_list(kind.folder)
+            raise kind.not_found(
+                f"No {kind.title} {name} in {', '.join(folder_paths.get_folder_paths(kind.folder))}. "
+                f"There {'is' if len(there) == 1 else 'are'}: {', '.join(there) or 'none'}."
+            )
+        return Path(found)
+
+
+def _size(model: Any, key: Key) -> int:
+    """Bytes in memory. A LoRA's are those of its file: its tensors are kept beside the model they patch."""
+    if key.base is not None:
+        return key.file_size
+    return int(getattr(model, "patcher", model).model_size())

@@ -1,0 +1,65 @@
+"""Settings come from the environment and from `.env`, under the names of their fields in capitals."""
+
+import os
+import sys
+from pathlib import Path
+from typing import Literal, Self
+
+from pydantic import Field, ValidationError
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+MemoryMode = Literal["auto", "gpu-only", "highvram", "lowvram", "novram"]
+Dtype = Literal["auto", "fp32", "fp16", "bf16"]
+Attention = Literal["auto", "pytorch", "split", "quad", "sage", "flash"]
+
+
+class Settings(BaseSettings):
+    """What every process reads. A service adds its own in its config.py."""
+
+    model_config = SettingsConfigDict(env_file=".env", env_ignore_empty=True, extra="ignore", frozen=True)
+
+    model_dir: Path = Field(Path("models"), description="Folder with diffusion_models, text_encoders, vae and loras.")
+    extra_model_paths: Path | None = Field(
+        None, description="An extra_model_paths.yaml, as ComfyUI reads it, with further model folders."
+    )
+    model_memory_gb: float | None = Field(
+        None, gt=0, description="Loaded models may take this much together; the least used goes first. Unset: no limit."
+    )
+
+    comfyui_path: Path | None = Field(
+        None, description="A ComfyUI tree to use. Unset: the tested release, fetched once into the cache."
+    )
+    comfyui_device: str = Field("auto", pattern=r"^(auto|cpu|\d+)$", description="auto, cpu, or the number of a GPU.")
+    comfyui_memory_mode: MemoryMode = Field("auto", description="How ComfyUI spreads models over GPU memory.")
+    comfyui_reserve_gb: float | None = Field(None, ge=0, description="GPU memory that ComfyUI leaves to others.")
+    comfyui_dtype: Dtype = Field("auto", description="Number type of all models. auto: ComfyUI's choice for each.")
+    comfyui_attention: Attention = Field(
+        "auto", description="Attention code. pytorch is the fastest on a CPU; it changes the last bits of a result."
+    )
+
+    storage_roots: list[Path] = Field(
+        [], description="If given (a JSON list), every path in a request must lie inside one of these folders."
+    )
+    max_image_megapixels: float = Field(100.0, gt=0, description="Larger pictures are refused before being decoded.")
+    max_file_mb: float = Field(512.0, gt=0, description="Larger pictures and .pt files are refused before being read.")
+    save_metadata: bool = Field(True, description="Write a JSON file with the metadata beside each tensor.")
+
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", description="How much is logged.")
+    log_format: Literal["text", "json"] = Field("text", description="Lines for people, or one JSON object a line.")
+
+    @classmethod
+    def read(cls) -> Self:
+        """The settings as they are, or the end of the process with a line for each wrong variable."""
+        try:
+            return cls()
+        except ValidationError as wrong:
+            for error in wrong.errors():
+                name = str(error["loc"][0]).upper() if error["loc"] else "settings"
+                print(f"{name}={error['input']!r} is not usable: {error['msg']}.", file=sys.stderr)  # noqa: T201
+            sys.exit(2)
+
+
+def cache_dir() -> Path:
+    """Where downloads are kept between checkouts. VTRYON_CACHE moves it; else the XDG cache folder."""
+    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(os.environ.get("VTRYON_CACHE") or Path(base) / "vtryon")

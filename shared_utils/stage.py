@@ -1,0 +1,80 @@
+"""What a stage is, and how whatever happens in one becomes an answer.
+
+A stage takes a request and returns a response. It knows nothing about how it was reached: each transport adapts these
+same two models.
+"""
+
+import logging
+import time
+import uuid
+from collections.abc import Mapping
+from typing import Any, Protocol, TypeVar
+
+from pydantic import BaseModel, ValidationError
+
+from shared_utils.comfy.progress import Watcher, unwatched, watched_by
+from shared_utils.contracts import Failure, Request, Success, invalid_request
+from shared_utils.errors import InternalError, VtryonError, first_line
+from shared_utils.telemetry.logs import job_context
+
+log = logging.getLogger("vtryon.stage")
+
+RequestT = TypeVar("RequestT", bound=Request)
+
+
+class Stage(Protocol):
+    """One step of a try-on."""
+
+    name: str
+    request_type: type[Any]
+    """The request that `run` takes: a subclass of Request."""
+    options: Any
+    """The service's Config: what a request may leave out, with the values that the environment gave."""
+
+    def warm_up(self) -> None:
+        """Load what the default request needs, so that the first one need not wait."""
+
+    def run(self, request: Any) -> Success:
+        """Do the step, or raise a VtryonError. Tells `shared_utils.comfy.progress` how far it is."""
+
+
+def parse(request_type: type[RequestT], options: BaseModel, fields: Mapping[str, Any]) -> RequestT:
+    """The request that these fields make, completed by the options. Null is the same as absent."""
+    defaults = {name: value for name, value in options if name in request_type.model_fields}
+    given = {name: value for name, value in fields.items() if value is not None}
+    try:
+        return request_type.model_validate(defaults | given)
+    except ValidationError as wrong:
+        raise invalid_request(wrong) from None
+
+
+def answer(stage: Stage, fields: Mapping[str, Any], watcher: Watcher = unwatched) -> Success | Failure:
+    """Answer any request, whatever it holds and whatever happens."""
+    request_id = str(fields.get("request_id") or uuid.uuid4().hex)
+    correlation_id = str(fields["correlation_id"]) if fields.get("correlation_id") else None
+    with job_context(stage=stage.name, request_id=request_id, correlation_id=correlation_id):
+        try:
+            request = parse(stage.request_type, stage.options, {**fields, "request_id": request_id})
+            log.info("started")
+            with watched_by(watcher):
+                response = stage.run(request)
+        except VtryonError as error:
+            log.warning("%s: %s", error.code, error.message)
+            log.debug("where it happened", exc_info=True)
+            return Failure.of(error, request_id, correlation_id)
+        except Exception as defect:
+            log.exception("a defect in the stage %s", stage.name)
+            internal = InternalError(f"{type(defect).__name__}: {first_line(defect)}. The log has the details.")
+            return Failure.of(internal, request_id, correlation_id)
+        log.info("finished")
+        return response
+
+
+class Stopwatch:
+    """How long a job took, for its metadata."""
+
+    def __init__(self) -> None:
+        self._start = time.perf_counter()
+
+    def milliseconds(self) -> int:
+        return round((time.perf_counter() - self._start) * 1000)

@@ -1,0 +1,1 @@
+"""The ways in. Each adapts a stage's request and response; none imports another."""

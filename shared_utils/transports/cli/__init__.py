@@ -1,0 +1,1 @@
+"""A stage from the command line: flags in, JSON on stdout."""

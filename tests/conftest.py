@@ -1,0 +1,88 @@
+"""What the tests share: miniature models, one started ComfyUI, and the four stages on them."""
+
+import os
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from decoding.service import Decoding
+from latent_encoder.service import LatentEncoder
+from sampling.service import Sampling
+from shared_utils.comfy.loader import Models
+from shared_utils.comfy.miniature import Sizes, write_miniatures
+from shared_utils.comfy.runtime import Comfy, start
+from shared_utils.settings import Settings
+from text_encoder.service import TextEncoder
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT / "scripts"))
+
+# A quarter of a miniature VAE: the tests that compare every case with the monolith spend their time there.
+SMALL = Sizes(vae_width=4)
+STAGES = (LatentEncoder, TextEncoder, Sampling, Decoding)
+
+
+@pytest.fixture(autouse=True)
+def _nothing_from_outside(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No setting of the user's, no .env, and files land in the test's own folder."""
+    known = {name.upper() for stage in STAGES for name in stage.options_type.model_fields}
+    for name in known & os.environ.keys():
+        monkeypatch.delenv(name)
+    monkeypatch.chdir(tmp_path)
+
+
+@pytest.fixture(scope="session")
+def examples() -> Path:
+    return ROOT / "examples"
+
+
+@pytest.fixture(scope="session")
+def comfy() -> Comfy:
+    return start(Settings(comfyui_attention="pytorch"))
+
+
+@pytest.fixture(scope="session")
+def model_dir(comfy: Comfy, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A set of miniature models."""
+    folder = tmp_path_factory.mktemp("models")
+    write_miniatures(comfy, folder, seed=1, sizes=SMALL)
+    return folder
+
+
+@dataclass(frozen=True)
+class Stages:
+    """The four stages of one process, on shared models."""
+
+    models: Models
+    latent_encoder: LatentEncoder
+    text_encoder: TextEncoder
+    sampling: Sampling
+    decoding: Decoding
+
+
+@pytest.fixture(scope="session")
+def make_stages(comfy: Comfy) -> Callable[..., Stages]:
+    """Makes the four stages with the settings given."""
+
+    def make(**settings: Any) -> Stages:
+        configs = [stage.options_type(**settings) for stage in STAGES]
+        models = Models(configs[0])
+        return Stages(models, *(stage(config, models) for stage, config in zip(STAGES, configs, strict=True)))
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def stages(make_stages: Callable[..., Stages], model_dir: Path) -> Stages:
+    """The four stages, their models loaded once for all tests."""
+    return make_stages(model_dir=model_dir)
+
+
+@pytest.fixture
+def fresh_stages(make_stages: Callable[..., Stages], model_dir: Path) -> Stages:
+    """Four stages that have not loaded anything yet."""
+    return make_stages(model_dir=model_dir)

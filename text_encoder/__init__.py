@@ -1,0 +1,1 @@
+"""Text encoder: the prompt and the pictures it speaks of, as conditioning for the sampler."""
