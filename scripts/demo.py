@@ -1,6 +1,6 @@
 """One try-on, start to end: the four stages one after the other, each as a process of its own, on miniature models.
 
-Writes the picture to out/tryon.png and prints how long each stage took. The miniatures have random weights: this shows
+Writes the picture to out/tryon.png and prints how long everything took. The miniatures have random weights: this shows
 that everything runs, not what the real models paint.
 """
 
@@ -10,6 +10,8 @@ import os
 import subprocess
 import sys
 import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +19,19 @@ from tqdm import tqdm
 
 ROOT = Path(__file__).resolve().parent.parent
 REQUEST = "demo"
+
+
+@dataclass
+class Timing:
+    """Seconds of a stage, and of each of its nodes."""
+
+    stage: str
+    seconds: float = 0.0
+    nodes: dict[str, float] = field(default_factory=dict)
+
+
+class StageFailedError(Exception):
+    """A stage answered with an error, or did not answer."""
 
 
 def main() -> int:
@@ -27,17 +42,17 @@ def main() -> int:
     given = parser.parse_args()
     output = given.output.resolve()
     models = output / "models"
-    environment = os.environ | {"MODEL_DIR": str(models), "OUTPUT_DIR": str(output / "steps"), "LOG_LEVEL": "WARNING"}
+    environment = os.environ | {"MODEL_DIR": str(models), "OUTPUT_DIR": str(output / "steps"), "LOG_FORMAT": "json"}
 
     if not any(models.glob("vae/*")):
         print("writing miniature models ...", flush=True)
-        call(
-            [sys.executable, "-m", "orchestrator.cli.main", "models", "miniature", "--output", str(models)], environment
-        )
+        command = [sys.executable, "-m", "orchestrator.cli.main", "models", "miniature", "--output", str(models)]
+        subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+    print("running the four stages ...", flush=True)
     try:
-        timings = run_stages(output, given.megapixels, given.seed, environment)
-    except subprocess.CalledProcessError as failed:
-        print(f"\n{failed.cmd[2]} failed:\n{failed.stdout}{failed.stderr}", file=sys.stderr)
+        timings = run_stages(requests(output, given.megapixels, given.seed), environment)
+    except StageFailedError as failed:
+        print(f"\n{failed}", file=sys.stderr)
         return 1
     print_table(timings)
     print(f"\nThe picture: {os.path.relpath(output / 'tryon.png')}")
@@ -45,51 +60,72 @@ def main() -> int:
     return 0
 
 
-def run_stages(output: Path, megapixels: str, seed: str, environment: dict[str, str]) -> list[tuple[str, float, float]]:
-    """Each stage's name, seconds in all, and seconds of its own work."""
+def requests(output: Path, megapixels: str, seed: str) -> dict[str, dict[str, Any]]:
+    """What each stage is asked, in the order of the workflow."""
     steps = output / "steps"
     person, garment = ROOT / "examples" / "person_masked.png", ROOT / "examples" / "garment.png"
-    stages: dict[str, dict[str, Any]] = {
+    latent, positive, sampled = (steps / f"{name}_{REQUEST}.pt" for name in ("latent", "positive", "sampled_latent"))
+    return {
         "latent_encoder": {"image_path": person, "megapixels": megapixels},
+        # At cfg 1, the default, the negative encoding is not read.
         "text_encoder": {
             "image1_path": person,
             "image2_path": garment,
             "megapixels": megapixels,
             "encode_negative": "false",
         },
-        "sampling": {
-            "positive_encoding": steps / f"positive_{REQUEST}.pt",
-            "latent_image": steps / f"latent_{REQUEST}.pt",
-            "seed": seed,
-        },
-        "decoding": {
-            "latent_path": steps / f"sampled_latent_{REQUEST}.pt",
-            "output_dir": output,
-            "output_filename": "tryon.png",
-        },
+        "sampling": {"positive_encoding": positive, "latent_image": latent, "seed": seed},
+        "decoding": {"latent_path": sampled, "output_dir": output, "output_filename": "tryon.png"},
     }
+
+
+def run_stages(requests: Mapping[str, dict[str, Any]], environment: dict[str, str]) -> list[Timing]:
     timings = []
-    with tqdm(stages.items(), bar_format="{desc:<16} {bar:30} {n_fmt}/{total_fmt} stages  {elapsed}") as bar:
-        for name, fields in bar:
-            bar.set_description_str(name)
-            flags = [f"--{field}={value}" for field, value in {**fields, "request_id": REQUEST}.items()]
-            started = time.perf_counter()
-            answer = json.loads(call([sys.executable, "-m", name, "--mode", "standalone", *flags], environment))
-            timings.append((name, time.perf_counter() - started, answer["metadata"]["processing_time_ms"] / 1000))
+    with tqdm(requests.items(), bar_format="{desc:<44} {bar:24} {n_fmt}/{total_fmt} stages  {elapsed}") as bar:
+        for stage, fields in bar:
+            bar.set_description_str(f"{stage}: starting")
+            timings.append(run_stage(stage, fields, environment, bar))
+        bar.set_description_str("done")
     return timings
 
 
-def call(command: list[str], environment: dict[str, str]) -> str:
-    done = subprocess.run(command, env=environment, cwd=ROOT, capture_output=True, text=True, check=True)
-    return done.stdout
+def run_stage(stage: str, fields: dict[str, Any], environment: dict[str, str], bar: Any) -> Timing:
+    """The stage as a process; what it logs moves the bar and the clock."""
+    flags = [f"--{name}={value}" for name, value in {**fields, "request_id": REQUEST}.items()]
+    command = [sys.executable, "-m", stage, "--mode", "standalone", *flags]
+    timing, started = Timing(stage), time.perf_counter()
+    node, since = "", started
+    with subprocess.Popen(
+        command, env=environment, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        said = []
+        for line in process.stderr:
+            said.append(line)
+            logged = json.loads(line) if line.startswith("{") else {}
+            if "node" not in logged and logged.get("message") != "finished":
+                continue
+            now = time.perf_counter()
+            if node:
+                timing.nodes[node] = timing.nodes.get(node, 0.0) + now - since
+            node, since = logged.get("node", ""), now
+            bar.set_description_str(f"{stage}: {logged['message']}")
+        answer = process.stdout.read()
+    timing.seconds = time.perf_counter() - started
+    if process.returncode != 0:
+        raise StageFailedError(f"{stage} failed:\n{''.join(said[-20:])}{answer}")
+    return timing
 
 
-def print_table(timings: list[tuple[str, float, float]]) -> None:
-    print(f"\n{'stage':<16}{'seconds':>9}{'of which work':>15}")
-    for name, total, work in timings:
-        print(f"{name:<16}{total:>9.1f}{work:>15.1f}")
-    print(f"{'all':<16}{sum(row[1] for row in timings):>9.1f}{sum(row[2] for row in timings):>15.1f}")
-    print("The rest of each stage is the start of Python, PyTorch and ComfyUI, once for each process.")
+def print_table(timings: list[Timing]) -> None:
+    print(f"\n{'stage':<16}{'node':<30}{'seconds':>8}")
+    for timing in timings:
+        rest = timing.seconds - sum(timing.nodes.values())
+        print(f"{timing.stage:<46}{timing.seconds:>8.1f}")
+        print(f"{'':<16}{'start of Python and ComfyUI':<30}{rest:>8.1f}")
+        for node, seconds in timing.nodes.items():
+            if seconds >= 0.05:
+                print(f"{'':<16}{node:<30}{seconds:>8.1f}")
+    print(f"{'all':<46}{sum(timing.seconds for timing in timings):>8.1f}")
 
 
 if __name__ == "__main__":

@@ -42,7 +42,7 @@ def examples() -> Path:
 
 @pytest.fixture(scope="session")
 def comfy() -> Comfy:
-    return start(Settings(comfyui_attention="pytorch"))
+    return start(Settings(comfyui_path=None, comfyui_device="cpu", comfyui_attention="pytorch"))
 
 
 @pytest.fixture(scope="session")

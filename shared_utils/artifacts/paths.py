@@ -43,10 +43,13 @@ def plain_file_name(name: str) -> str:
 
 
 def write_whole(target: Path, content: bytes) -> None:
-    """Have the content at `target`, or, if anything fails or the machine dies, nothing new at all."""
+    """Have the content at `target`, or, if anything fails or the machine dies, nothing new at all.
+
+    Its folder is made if it is missing."""
     temporary = target.with_name(f".{secrets.token_hex(8)}.part")
     try:
         with _denied_as_output_error(target.parent):
+            target.parent.mkdir(parents=True, exist_ok=True)
             temporary.write_bytes(content)
             _sync(temporary)
             temporary.replace(target)

@@ -50,7 +50,6 @@ def write_miniatures(comfy: Comfy, folder: Path, seed: int = 0, sizes: Sizes | N
     }
     safetensors: Any = importlib.import_module("safetensors.torch")
     for name, tensors in files.items():
-        (folder / name).parent.mkdir(parents=True, exist_ok=True)
         write_whole(folder / name, safetensors.save(tensors(), metadata=MARK))
     return [folder / name for name in files]
 

@@ -79,6 +79,7 @@ def open_folders(settings: Settings) -> Any:
         folder_paths.folder_names_and_paths = {
             name: (list(folders), extensions) for name, (folders, extensions) in pristine.items()
         }
+        folder_paths.filename_list_cache.clear()
         if settings.extra_model_paths:
             importlib.import_module("utils.extra_config").load_extra_path_config(str(settings.extra_model_paths))
         # The last one added as default is looked at first; "clip" is the old name of "text_encoders".
