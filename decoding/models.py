@@ -18,7 +18,7 @@ class DecodingOptions(VaeOptions, OutputOptions):
 class DecodingRequest(DecodingOptions, Request):
     latent_path: LocalPath = Field(description='The sampled latent: a .pt file with a tensor or {"samples": tensor}.')
     output_filename: str | None = Field(
-        None, max_length=200, description="Name of the picture in output_dir; tryon_ and the request's id if left out."
+        None, description="Name of the picture in output_dir; tryon_ and the request's id if left out."
     )
     output_format: ImageFormat | None = Field(
         None, description="png, jpg or webp; if left out, what output_filename ends in, else png."

@@ -4,7 +4,7 @@ from decoding.config import Config
 from decoding.errors import DecodingFailedError, InputTensorMismatchError
 from decoding.models import DecodingMetadata, DecodingRequest, DecodingResponse, ImageFormat
 from shared_utils.artifacts.paths import output_folder, plain_file_name, write_whole
-from shared_utils.artifacts.tensors import read_latent, write_metadata
+from shared_utils.artifacts.tensors import metadata_file, read_latent
 from shared_utils.comfy import nodes
 from shared_utils.comfy.loader import Models
 from shared_utils.comfy.pictures import picture_file
@@ -39,6 +39,10 @@ class Decoding:
                 f"{vae.latent_channels}: it was made with another VAE."
             )
 
+        if latent["samples"].ndim < vae.latent_dim + 2:
+            # The sampler takes a latent without the dimension for time, this VAE does not.
+            latent = {"samples": latent["samples"].unsqueeze(2)}
+
         with failing_as(DecodingFailedError, f"decoding {request.latent_path}"):
             image = nodes.run(self._models.comfy, "VAEDecode", samples=latent, vae=vae)
             content = picture_file(self._models.comfy, image, image_format, request.quality)
@@ -52,14 +56,14 @@ class Decoding:
             vae_model_name=request.vae_model_name,
             processing_time_ms=stopwatch.milliseconds(),
         )
-        write_metadata(file, metadata, self.options)
-        write_whole(file, content)
+        write_whole({file: content} | metadata_file(file, metadata, self.options))
         return DecodingResponse.to(request, image_path=str(file), width=width, height=height, metadata=metadata)
 
 
 def _name_and_format(request: DecodingRequest) -> tuple[str, ImageFormat]:
     """The file's full name and what goes into it; an ending that fits the format is not repeated."""
-    name = plain_file_name(request.output_filename or f"tryon_{request.request_id}")
+    given = request.output_filename
+    name = plain_file_name(f"tryon_{request.request_id}" if given is None else given)
     dot = name.rfind(".")
     ending = name[dot:].lower() if dot > 0 else ""
     image_format = request.output_format or ENDINGS.get(ending, "png")

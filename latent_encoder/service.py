@@ -5,7 +5,7 @@ from latent_encoder.errors import EncodingFailedError
 from latent_encoder.models import LatentEncoderMetadata, LatentEncoderRequest, LatentEncoderResponse
 from shared_utils.artifacts.images import checked_picture
 from shared_utils.artifacts.paths import output_folder, write_whole
-from shared_utils.artifacts.tensors import write_metadata, write_tensor
+from shared_utils.artifacts.tensors import metadata_file, tensor_file
 from shared_utils.comfy import nodes
 from shared_utils.comfy.loader import Models
 from shared_utils.comfy.pictures import load_picture, picture_file, scaled_picture
@@ -36,6 +36,7 @@ class LatentEncoder:
         scaled = scaled_picture(comfy, image, request)
         with failing_as(EncodingFailedError, f"encoding {request.image_path}"):
             latent = nodes.run(comfy, "VAEEncode", pixels=scaled, vae=vae)["samples"]
+            scaled_content = picture_file(comfy, scaled)
 
         latent_file = folder / f"latent_{request.request_id}.pt"
         scaled_file = folder / f"scaled_image_{request.request_id}.png"
@@ -46,9 +47,10 @@ class LatentEncoder:
             vae_model_name=request.vae_model_name,
             processing_time_ms=stopwatch.milliseconds(),
         )
-        write_whole(scaled_file, picture_file(comfy, scaled))
-        write_metadata(latent_file, metadata, self.options)
-        write_tensor(latent_file, latent)
+        write_whole(
+            {scaled_file: scaled_content, latent_file: tensor_file(latent)}
+            | metadata_file(latent_file, metadata, self.options)
+        )
         return LatentEncoderResponse.to(
             request,
             latent_file_path=str(latent_file),

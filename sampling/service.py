@@ -13,16 +13,16 @@ import torch
 from sampling.config import Config
 from sampling.errors import InputTensorMismatchError, SamplingFailedError
 from sampling.models import SamplingMetadata, SamplingOptions, SamplingParameters, SamplingRequest, SamplingResponse
-from shared_utils.artifacts.paths import output_folder
+from shared_utils.artifacts.paths import output_folder, write_whole
 from shared_utils.artifacts.tensors import (
     Conditioning,
     Latent,
     as_conditioning,
     as_latent,
+    metadata_file,
     read_conditioning,
     read_latent,
-    write_metadata,
-    write_tensor,
+    tensor_file,
 )
 from shared_utils.comfy import nodes
 from shared_utils.comfy.loader import Models
@@ -54,9 +54,10 @@ class Sampling:
         self._patched_model(self.options)
 
     def run(self, request: SamplingRequest) -> SamplingResponse:
+        stopwatch = Stopwatch()
         output_folder(request.output_dir, self.options)
         inputs = self.inputs(request.positive_encoding, request.negative_encoding, request.latent_image)
-        sampled, metadata = self.sample(inputs, request)
+        sampled, metadata = self.sample(inputs, request, stopwatch)
         file = self.save(sampled, metadata, request)
         return SamplingResponse.to(
             request, sampled_latent_path=str(file), sampled_latent_shape=metadata.latent_shape, metadata=metadata
@@ -67,12 +68,13 @@ class Sampling:
         return Inputs(
             positive=self._conditioning(positive, "positive_encoding"),
             negative=None if negative is None else self._conditioning(negative, "negative_encoding"),
-            latent=read_latent(latent, self.options) if isinstance(latent, str) else as_latent(latent, "latent_image"),
+            latent=read_latent(latent, self.options) if _is_path(latent) else as_latent(latent, "latent_image"),
         )
 
-    def sample(self, inputs: Inputs, parameters: SamplingParameters) -> tuple[Latent, SamplingMetadata]:
+    def sample(
+        self, inputs: Inputs, parameters: SamplingParameters, stopwatch: Stopwatch
+    ) -> tuple[Latent, SamplingMetadata]:
         """The sampled latent, and how it came about."""
-        stopwatch = Stopwatch()
         self._check_choice("sampler_name", parameters.sampler_name, "SAMPLERS")
         self._check_choice("scheduler", parameters.scheduler, "SCHEDULERS")
         negative = inputs.negative or _unread_negative(inputs, parameters)
@@ -105,14 +107,11 @@ class Sampling:
 
     def save(self, sampled: Latent, metadata: SamplingMetadata, parameters: SamplingParameters) -> Path:
         file = output_folder(parameters.output_dir, self.options) / f"sampled_latent_{parameters.request_id}.pt"
-        write_metadata(file, metadata, self.options)
-        write_tensor(file, sampled)
+        write_whole({file: tensor_file(sampled)} | metadata_file(file, metadata, self.options))
         return file
 
     def _conditioning(self, value: Any, name: str) -> Conditioning:
-        conditioning = (
-            read_conditioning(value, self.options) if isinstance(value, str) else as_conditioning(value, name)
-        )
+        conditioning = read_conditioning(value, self.options) if _is_path(value) else as_conditioning(value, name)
         if not any(pair[1].get("reference_latents") for pair in conditioning):
             log.warning("%s has no reference latents: the model will not see the garment", name)
         return conditioning
@@ -128,6 +127,10 @@ class Sampling:
         known = getattr(self._models.comfy.module("comfy.samplers").KSampler, choices)
         if value not in known:
             raise InvalidRequestError(f"{field}={value!r} is not known here. Choose one of {', '.join(known)}.")
+
+
+def _is_path(value: Any) -> bool:
+    return isinstance(value, str | Path)
 
 
 def _unread_negative(inputs: Inputs, parameters: SamplingParameters) -> Conditioning:
@@ -164,14 +167,14 @@ def _check_fit(model: Any, inputs: Inputs) -> None:
 
 @functools.cache
 def _default_stage() -> Sampling:
-    options = Config.read()
+    options = Config()
     return Sampling(options, Models(options))
 
 
 def sample_latent(
-    positive_encoding: str | torch.Tensor | Conditioning,
-    negative_encoding: str | torch.Tensor | Conditioning | None,
-    latent_image: str | torch.Tensor | Latent,
+    positive_encoding: str | Path | torch.Tensor | Conditioning,
+    negative_encoding: str | Path | torch.Tensor | Conditioning | None,
+    latent_image: str | Path | torch.Tensor | Latent,
     unet_model_name: str | None = None,
     lora_model_name: str | None = None,
     lora_strength: float = 1.0,
@@ -191,11 +194,11 @@ def sample_latent(
 
     Returns `sampled_latent_tensor`, `sampled_latent_path` (None unless saved), `sampled_latent_shape`, `metadata`.
     """
-    given = dict(locals())
+    given, stopwatch = dict(locals()), Stopwatch()
     stage = _default_stage()
     parameters = parse(SamplingParameters, stage.options, given)
     inputs = stage.inputs(positive_encoding, negative_encoding, latent_image)
-    sampled, metadata = stage.sample(inputs, parameters)
+    sampled, metadata = stage.sample(inputs, parameters, stopwatch)
     return {
         "sampled_latent_tensor": sampled["samples"],
         "sampled_latent_path": str(stage.save(sampled, metadata, parameters)) if save_tensor else None,

@@ -5,6 +5,6 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 {
     sed -n '/^#/p' constraints.txt
-    .venv/bin/python -m pip freeze --exclude-editable | grep -viE '^(nvidia|cuda|triton|setuptools|pip)' | sort -f
+    .venv/bin/python -m pip freeze --exclude-editable | grep -viE '^(nvidia|cuda|triton|setuptools|pip)' | sed 's/+[a-z0-9.]*$//' | sort -f
 } > constraints.txt.new
 mv constraints.txt.new constraints.txt

@@ -4,7 +4,7 @@
 #
 #   PYTHON           the Python to use (3.11 to 3.13); found by itself if not given
 #   TORCH_INDEX_URL  a package index for PyTorch alone. On Linux the ordinary one has the build for NVIDIA GPUs, some
-#                    3 GB; PyTorch's own index for CPUs has a build of 0.2 GB.
+#                    3 GB; PyTorch's own index for CPUs has a much smaller one.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -30,7 +30,7 @@ fi
 pip="env PIP_DISABLE_PIP_VERSION_CHECK=1 .venv/bin/python -m pip install --quiet --constraint constraints.txt"
 if [ -n "${TORCH_INDEX_URL:-}" ]; then
     echo "== installing PyTorch from the index given"
-    $pip --index-url "$TORCH_INDEX_URL" torch
+    $pip --index-url "$TORCH_INDEX_URL" --no-deps torch
 fi
 echo "== installing vtryon and what it needs (the first time PyTorch is downloaded: some 3 GB on Linux)"
 $pip --editable '.[stages,dev]'

@@ -4,9 +4,13 @@ An error has a stable code, a message, and one bit: whether trying again can hel
 code: each transport owns that mapping.
 """
 
+import errno
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pickle import UnpicklingError
 from typing import ClassVar
+
+NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
 
 class VtryonError(Exception):
@@ -174,9 +178,18 @@ def failing_as(error: type[VtryonError], doing: str) -> Iterator[None]:
     except VtryonError:
         raise
     except Exception as cause:
+        if isinstance(cause, OSError) and cause.errno in NO_ROOM:
+            raise StorageFullError(f"No room left while {doing}: {cause.strerror}. Free some space.") from cause
         if _is_out_of_memory(cause):
             raise OutOfMemoryError(f"Out of memory while {doing}: {first_line(cause)}") from cause
-        raise error(f"Failed while {doing}: {first_line(cause)}") from cause
+        raise error(f"Failed while {doing}: {_reason(cause)}") from cause
+
+
+def _reason(cause: Exception) -> str:
+    # PyTorch, when it refuses to run what a file holds, goes on to say how to run it all the same.
+    if isinstance(cause, UnpicklingError) or "weights_only" in str(cause):
+        return "it holds something other than tensors, of which nothing was run"
+    return first_line(cause)
 
 
 def first_line(cause: BaseException) -> str:

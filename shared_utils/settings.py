@@ -42,7 +42,7 @@ class Settings(BaseSettings):
     )
     max_image_megapixels: float = Field(100.0, gt=0, description="Larger pictures are refused before being decoded.")
     max_file_mb: float = Field(512.0, gt=0, description="Larger pictures and .pt files are refused before being read.")
-    save_metadata: bool = Field(True, description="Write a JSON file with the metadata beside each tensor.")
+    save_metadata: bool = Field(True, description="Write a JSON file with the metadata beside each result.")
 
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", description="How much is logged.")
     log_format: Literal["text", "json"] = Field("text", description="Lines for people, or one JSON object a line.")

@@ -50,8 +50,8 @@ def parse(request_type: type[RequestT], options: BaseModel, fields: Mapping[str,
 
 def answer(stage: Stage, fields: Mapping[str, Any], watcher: Watcher = unwatched) -> Success | Failure:
     """Answer any request, whatever it holds and whatever happens."""
-    request_id = str(fields.get("request_id") or uuid.uuid4().hex)
-    correlation_id = str(fields["correlation_id"]) if fields.get("correlation_id") else None
+    request_id = _printable(fields.get("request_id")) or uuid.uuid4().hex
+    correlation_id = _printable(fields.get("correlation_id")) or None
     with job_context(stage=stage.name, request_id=request_id, correlation_id=correlation_id):
         try:
             request = parse(stage.request_type, stage.options, {**fields, "request_id": request_id})
@@ -64,10 +64,15 @@ def answer(stage: Stage, fields: Mapping[str, Any], watcher: Watcher = unwatched
             return Failure.of(error, request_id, correlation_id)
         except Exception as defect:
             log.exception("a defect in the stage %s", stage.name)
-            internal = InternalError(f"{type(defect).__name__}: {first_line(defect)}. The log has the details.")
+            internal = InternalError(f"{type(defect).__name__}: {first_line(defect)} (the log has the details)")
             return Failure.of(internal, request_id, correlation_id)
         log.info("finished")
         return response
+
+
+def _printable(identifier: Any) -> str:
+    """What to answer to, even if it is no identifier: bytes that are no text would not go into an answer."""
+    return "" if identifier is None else str(identifier).encode("utf-8", "replace").decode()
 
 
 class Stopwatch:

@@ -1,14 +1,13 @@
 """CLIPLoader, VAELoader, image 1 scaled as in the latent encoder, TextEncodeQwenImageEditPlus for each prompt."""
 
-from pathlib import Path
 from typing import Any
 
 from shared_utils.artifacts.images import checked_picture
-from shared_utils.artifacts.paths import output_folder
-from shared_utils.artifacts.tensors import Conditioning, write_metadata, write_tensor
+from shared_utils.artifacts.paths import output_folder, write_whole
+from shared_utils.artifacts.tensors import Conditioning, metadata_file, tensor_file
 from shared_utils.comfy import nodes
 from shared_utils.comfy.loader import Models
-from shared_utils.comfy.pictures import load_picture, scaled_picture
+from shared_utils.comfy.pictures import check_proportions, load_picture, scaled_picture
 from shared_utils.errors import failing_as
 from shared_utils.stage import Stopwatch
 from text_encoder.config import Config
@@ -44,13 +43,17 @@ class TextEncoder:
             vae_model_name=request.vae_model_name,
             processing_time_ms=stopwatch.milliseconds(),
         )
-        positive_file = self._write(folder / f"positive_{request.request_id}.pt", positive, metadata)
-        negative_file = negative and self._write(folder / f"negative_{request.request_id}.pt", negative, metadata)
+        positive_file = folder / f"positive_{request.request_id}.pt"
+        negative_file = folder / f"negative_{request.request_id}.pt" if negative else None
+        files = {positive_file: tensor_file(positive)} | metadata_file(positive_file, metadata, self.options)
+        if negative_file:
+            files |= {negative_file: tensor_file(negative)} | metadata_file(negative_file, metadata, self.options)
+        write_whole(files)
         return TextEncoderResponse.to(
             request,
-            positive_encoding_path=positive_file,
+            positive_encoding_path=str(positive_file),
             positive_encoding_shape=list(positive[0][0].shape),
-            negative_encoding_path=negative_file,
+            negative_encoding_path=negative_file and str(negative_file),
             negative_encoding_shape=negative and list(negative[0][0].shape),
             metadata=metadata,
         )
@@ -62,6 +65,8 @@ class TextEncoder:
         comfy = self._models.comfy
         images = {name: load_picture(comfy, picture) for name, picture in pictures.items()}
         images["image1"] = scaled_picture(comfy, images["image1"], request)
+        for image in images.values():
+            check_proportions(image, megapixels=1)  # the node makes a reference latent of this size of each
         return images
 
     def _encode(self, request: TextEncoderRequest, prompt: str, images: dict[str, Any]) -> Conditioning:
@@ -72,8 +77,3 @@ class TextEncoder:
                 self._models.comfy, "TextEncodeQwenImageEditPlus", clip=clip, vae=vae, prompt=prompt, **images
             )
         return conditioning
-
-    def _write(self, file: Path, conditioning: Conditioning, metadata: TextEncoderMetadata) -> str:
-        write_metadata(file, metadata, self.options)
-        write_tensor(file, conditioning)
-        return str(file)

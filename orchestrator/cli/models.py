@@ -63,13 +63,19 @@ def _print_row(state: str, title: str, name: str, remark: str) -> None:
 
 def _describe(file: Path) -> str:
     size = file.stat().st_size
-    shown = f"{size / 1e9:.1f} GB" if size >= 1e9 else f"{size / 1e6:.1f} MB"
-    return f"{shown}  {file}{'  (miniature: random weights)' if is_miniature(file) else ''}"
+    return f"{_readable(size)}  {file}{'  (miniature: random weights)' if is_miniature(file) else ''}"
+
+
+def _readable(size: int) -> str:
+    for unit, factor in (("GB", 1e9), ("MB", 1e6)):
+        if size >= factor:
+            return f"{size / factor:.1f} {unit}"
+    return f"{size / 1e3:.1f} kB"
 
 
 def write_miniature_models(settings: Settings, given: argparse.Namespace) -> int:
     """Write the set and say where."""
     for file in write_miniatures(start(settings), given.output, given.seed):
-        print(f"wrote {file}  {file.stat().st_size / 1e6:.1f} MB")  # noqa: T201
+        print(f"wrote {file}  {_readable(file.stat().st_size)}")  # noqa: T201
     print("These are miniatures with random weights: they prove the plumbing, not the fashion.")  # noqa: T201
     return 0

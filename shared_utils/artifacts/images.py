@@ -4,12 +4,14 @@ from dataclasses import dataclass
 from io import BytesIO
 
 from PIL import Image, UnidentifiedImageError
+from PIL.MpoImagePlugin import MpoImageFile
 
 from shared_utils.artifacts.paths import allowed
 from shared_utils.errors import ImageInvalidError, ImageNotFoundError, failing_as
 from shared_utils.settings import Settings
 
 FORMATS = {"PNG": ".png", "JPEG": ".jpg", "WEBP": ".webp"}
+MPO_ENTRIES = 0xB002
 
 # Pillow has a bound of its own, which only warns up to twice its size. Ours is checked before anything is decoded.
 Image.MAX_IMAGE_PIXELS = None
@@ -29,25 +31,25 @@ def checked_picture(path: str, settings: Settings) -> CheckedPicture:
     """Read a picture to its end within bounds, or say what is wrong with it."""
     content = _bounded_bytes(path, settings)
     with failing_as(ImageInvalidError, f"reading the picture {path}"):
-        try:
-            image = Image.open(BytesIO(content), formats=tuple(FORMATS))
-        except UnidentifiedImageError:
-            raise ImageInvalidError(f"{path} is no PNG, JPEG or WebP picture.") from None
-        _check_size(path, image, settings)
-        if getattr(image, "n_frames", 1) > 1:
+        image = _opened(path, content, settings)
+        if isinstance(image, MpoImageFile):
+            # A JPEG as phones make them: behind the picture that one sees lies another, for depth or brightness.
+            content = content[: (image.mpinfo or {})[MPO_ENTRIES][0]["Size"]]
+            image = _opened(path, content, settings)
+        elif getattr(image, "n_frames", 1) > 1:
             raise ImageInvalidError(f"{path} is animated. Give a still picture.")
         # ComfyUI would go on with half a picture: whether it is whole shows only when all of it is decoded.
         image.load()
-    return CheckedPicture(path, content, FORMATS[str(image.format)])
+    return CheckedPicture(path, content, FORMATS.get(str(image.format), FORMATS["JPEG"]))
 
 
 def _bounded_bytes(path: str, settings: Settings) -> bytes:
     file = allowed(path, settings)
-    if not file.exists():
-        raise ImageNotFoundError(f"Image file not found: {path}")
-    if not file.is_file():
-        raise ImageNotFoundError(f"{path} is not a file.")
     try:
+        if not file.exists():
+            raise ImageNotFoundError(f"Image file not found: {path}")
+        if not file.is_file():
+            raise ImageNotFoundError(f"{path} is not a file.")
         if file.stat().st_size > settings.max_file_mb * 1e6:
             raise ImageInvalidError(f"{path} is larger than {settings.max_file_mb:g} MB (MAX_FILE_MB).")
         content = file.read_bytes()
@@ -56,6 +58,16 @@ def _bounded_bytes(path: str, settings: Settings) -> bytes:
     if not content:
         raise ImageInvalidError(f"{path} is empty.")
     return content
+
+
+def _opened(path: str, content: bytes, settings: Settings) -> Image.Image:
+    """The picture with its header read and its size checked, nothing decoded yet."""
+    try:
+        image = Image.open(BytesIO(content), formats=tuple(FORMATS))
+    except UnidentifiedImageError:
+        raise ImageInvalidError(f"{path} is no PNG, JPEG or WebP picture.") from None
+    _check_size(path, image, settings)
+    return image
 
 
 def _check_size(path: str, image: Image.Image, settings: Settings) -> None:

@@ -4,20 +4,21 @@ import contextlib
 import errno
 import os
 import secrets
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
-from shared_utils.errors import OutputDirNotWritableError, PathNotAllowedError, StorageFullError
+from shared_utils.errors import NO_ROOM, OutputDirNotWritableError, PathNotAllowedError, StorageFullError
 from shared_utils.settings import Settings
 
-FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+LONGEST_NAME = 200
+"""Of a file name in bytes; file systems take 255, and an ending comes behind it."""
 
 
 def allowed(path: str | Path, settings: Settings) -> Path:
     """The path with all links resolved, if it lies inside the storage roots; without roots, anywhere will do."""
-    resolved = Path(path).expanduser().resolve()
-    roots = [root.expanduser().resolve() for root in settings.storage_roots]
+    resolved = Path(os.path.realpath(path))
+    roots = [root.resolve() for root in settings.storage_roots]
     if roots and not any(resolved.is_relative_to(root) for root in roots):
         raise PathNotAllowedError(
             f"{path} is outside the storage. Paths must lie inside {', '.join(map(str, roots))} (STORAGE_ROOTS)."
@@ -30,6 +31,8 @@ def output_folder(path: str, settings: Settings) -> Path:
     folder = allowed(path, settings)
     with _denied_as_output_error(folder):
         folder.mkdir(parents=True, exist_ok=True)
+        if not os.access(folder, os.W_OK | os.X_OK):  # now, and not after a minute of work
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(folder))
     return folder
 
 
@@ -39,25 +42,32 @@ def plain_file_name(name: str) -> str:
         raise PathNotAllowedError(
             f"output_filename={name!r} is not a plain file name: give the folder in output_dir, and no slashes here."
         )
+    if len(name.encode()) > LONGEST_NAME:
+        raise PathNotAllowedError(f"output_filename={name!r} is longer than {LONGEST_NAME} bytes.")
     return name
 
 
-def write_whole(target: Path, content: bytes) -> None:
-    """Have the content at `target`, or, if anything fails or the machine dies, nothing new at all.
+def write_whole(files: Mapping[Path, bytes]) -> None:
+    """Have all these files, or, if anything fails, none of them. Their folders are made if they are missing.
 
-    Its folder is made if it is missing."""
-    temporary = target.with_name(f".{secrets.token_hex(8)}.part")
+    Nobody sees a file before all of it is on the disk."""
+    temporaries = {target: target.with_name(f".{secrets.token_hex(8)}.part") for target in files}
     try:
-        with _denied_as_output_error(target.parent):
-            target.parent.mkdir(parents=True, exist_ok=True)
-            temporary.write_bytes(content)
-            _sync(temporary)
-            temporary.replace(target)
-            _sync(target.parent)
-    except BaseException:
-        with contextlib.suppress(OSError):
-            temporary.unlink()
-        raise
+        for target, temporary in temporaries.items():
+            with _denied_as_output_error(target.parent):
+                target.parent.mkdir(parents=True, exist_ok=True)
+                if target.is_dir():
+                    raise IsADirectoryError(errno.EISDIR, f"{target.name} is a folder", str(target))
+                temporary.write_bytes(files[target])
+                _sync(temporary)
+        for target, temporary in temporaries.items():
+            with _denied_as_output_error(target.parent):
+                temporary.replace(target)
+                _sync(target.parent)
+    finally:
+        for temporary in temporaries.values():
+            with contextlib.suppress(OSError):
+                temporary.unlink(missing_ok=True)
 
 
 def _sync(path: Path) -> None:
@@ -74,7 +84,7 @@ def _denied_as_output_error(folder: Path) -> Iterator[None]:
     try:
         yield
     except OSError as denied:
-        if denied.errno in FULL:
+        if denied.errno in NO_ROOM:
             raise StorageFullError(
                 f"No room left in {folder}: {denied.strerror}. Free some space and try again."
             ) from denied

@@ -10,6 +10,7 @@ from typing import Any
 
 from shared_utils import errors
 from shared_utils.comfy import nodes
+from shared_utils.comfy.miniature import is_miniature
 from shared_utils.comfy.runtime import Comfy, busy, open_folders, start
 from shared_utils.errors import ModelInvalidError, ModelNotFoundError, failing_as
 from shared_utils.settings import Settings
@@ -92,7 +93,7 @@ class Models:
             if key not in self._models:
                 self._make_room(key)
                 title = f"{key.kind.title} {key.file.name}"
-                log.info("loading the %s", title)
+                log.info("loading the %s%s", title, " (miniature, random weights)" if is_miniature(key.file) else "")
                 with failing_as(key.kind.invalid, f"loading the {title}, which may be cut off or of another kind"):
                     model = load()
                 self._models[key] = model, Loaded(key.kind.title, key.file, _size(model, key))

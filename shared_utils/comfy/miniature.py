@@ -16,6 +16,7 @@ from shared_utils.artifacts.paths import write_whole
 from shared_utils.comfy.runtime import Comfy
 from shared_utils.comfy.sizes import HEAD, VISION_HEAD, vision_tower_of
 from shared_utils.contracts import CLIP, LORA, UNET, VAE
+from shared_utils.errors import InvalidRequestError
 
 MARK = {"vtryon": "miniature, random weights: it proves the plumbing, not the fashion"}
 """Metadata of every miniature file, so that whoever shows its pictures can say so."""
@@ -49,8 +50,11 @@ def write_miniatures(comfy: Comfy, folder: Path, seed: int = 0, sizes: Sizes | N
         Path("loras", LORA): lambda: _lora(sizes, seed),
     }
     safetensors: Any = importlib.import_module("safetensors.torch")
+    for name in files:
+        if (folder / name).exists() and not is_miniature(folder / name):
+            raise InvalidRequestError(f"{folder / name} is no miniature, so it is not replaced. Choose another folder.")
     for name, tensors in files.items():
-        write_whole(folder / name, safetensors.save(tensors(), metadata=MARK))
+        write_whole({folder / name: safetensors.save(tensors(), metadata=MARK)})
     return [folder / name for name in files]
 
 

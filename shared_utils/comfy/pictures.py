@@ -24,9 +24,12 @@ def load_picture(comfy: Comfy, picture: CheckedPicture) -> Any:
     with failing_as(ImageInvalidError, f"loading the picture {picture.path}"):
         try:
             copy.write_bytes(picture.content)
-            return nodes.run(comfy, "LoadImage", image=copy.name)
+            image = nodes.run(comfy, "LoadImage", image=copy.name)
         finally:
             copy.unlink(missing_ok=True)
+    if image.shape[0] != 1:
+        raise ImageInvalidError(f"{picture.path} holds {image.shape[0]} pictures. Give a file with one.")
+    return image
 
 
 def scaled_picture(comfy: Comfy, image: Any, options: ScaleOptions) -> Any:
@@ -34,15 +37,20 @@ def scaled_picture(comfy: Comfy, image: Any, options: ScaleOptions) -> Any:
     with failing_as(ScalingFailedError, f"scaling a picture to {options.megapixels:g} megapixels"):
         # The node's name for the nearest neighbour is the exact variant's.
         method = "nearest-exact" if options.upscale_method == "nearest" else options.upscale_method
-        height, width = image.shape[1:3]
-        shorter = min(height, width) * math.sqrt(options.megapixels * 1024 * 1024 / (height * width))
-        if shorter < SHORTEST_SIDE:
-            raise ScalingFailedError(
-                f"A picture of {width} x {height} pixels scaled to {options.megapixels:g} megapixels would be "
-                f"{shorter:.0f} pixels across; {SHORTEST_SIDE} are needed. Crop it, or ask for more megapixels."
-            )
+        check_proportions(image, options.megapixels)
         return nodes.run(
             comfy, "ImageScaleToTotalPixels", image=image, upscale_method=method, megapixels=options.megapixels
+        )
+
+
+def check_proportions(image: Any, megapixels: float) -> None:
+    """Whether something is left of the picture's shorter side at that size."""
+    height, width = image.shape[1:3]
+    shorter = min(height, width) * math.sqrt(megapixels * 1024 * 1024 / (height * width))
+    if shorter < SHORTEST_SIDE:
+        raise ScalingFailedError(
+            f"A picture of {width} x {height} pixels scaled to {megapixels:g} megapixels would be "
+            f"{shorter:.0f} pixels across; {SHORTEST_SIDE} are needed. Crop it, or ask for more megapixels."
         )
 
 

@@ -151,6 +151,8 @@ def _import_nodes(tree: Path) -> Comfy:
     sizes.read_off_checkpoints()
     utils: Any = importlib.import_module("comfy.utils")
     utils.set_progress_bar_global_hook(comfy_hook)
+    # ComfyUI leaves out steps that follow each other fast. A job is stopped at a step, so we want to hear of all.
+    utils.PROGRESS_THROTTLE_MIN_INTERVAL = utils.PROGRESS_THROTTLE_MIN_PERCENT = 0
     utils.set_progress_bar_enabled(False)  # the sampler's own bar: progress goes through the hook
     private = tempfile.TemporaryDirectory(prefix="vtryon-", ignore_cleanup_errors=True)
     atexit.register(private.cleanup)

@@ -65,3 +65,13 @@ def test_an_output_that_cannot_be_written(comfy: Comfy, tmp_path: Path, capsys: 
     (tmp_path / "file").write_text("in the way")
     assert main(["models", "miniature", "--output", str(tmp_path / "file")]) == 1
     assert f"Can't write to {tmp_path / 'file' / 'diffusion_models'}" in capsys.readouterr().err
+
+
+def test_real_models_are_not_overwritten(comfy: Comfy, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    real = tmp_path / "vae" / VAE
+    real.parent.mkdir()
+    real.write_bytes(b"twenty gigabytes")
+    assert main(["models", "miniature", "--output", str(tmp_path)]) == 1
+    assert f"{real} is no miniature" in capsys.readouterr().err
+    assert [file for file in tmp_path.rglob("*") if file.is_file()] == [real]
+    assert real.read_bytes() == b"twenty gigabytes"
