@@ -84,8 +84,10 @@ def run(job: TryOn, settings: Settings) -> None:
 
 def load(comfy: Comfy, picture: Path) -> Any:
     """LoadImage reads from ComfyUI's input folder only."""
-    shutil.copy(picture, comfy.input_dir)
-    return comfy.nodes.LoadImage().load_image(picture.name)[0]
+    copy = Path(shutil.copy(picture, comfy.input_dir))
+    image = comfy.nodes.LoadImage().load_image(copy.name)[0]
+    copy.unlink()
+    return image
 
 
 def main() -> None:

@@ -21,8 +21,8 @@ from text_encoder.service import TextEncoder
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "scripts"))
 
-# A quarter of a miniature VAE: the tests that compare every case with the monolith spend their time there.
-SMALL = Sizes(vae_width=4)
+# Smaller than the miniatures for people: the comparison of every case with the monolith spends its time in the models.
+SMALL = Sizes(layers=1, text_layers=1, vae_width=2)
 STAGES = (LatentEncoder, TextEncoder, Sampling, Decoding)
 
 

@@ -180,11 +180,11 @@ def test_other_sizes_of_miniatures(
     comfy: Comfy, make_stages: Callable[..., Any], pictures: dict[str, Path], tmp_path: Path
 ) -> None:
     """Nothing in the code may know how large a model is."""
-    sizes = Sizes(layers=3, heads=2, text_layers=3, text_width=384, text_heads=8, text_mlp=320, vision_heads=2)
-    sizes = replace(sizes, vision_layers=9, vision_mlp=96, vae_width=2, lora_rank=3)
+    sizes = Sizes(layers=2, heads=2, text_layers=3, text_width=384, text_heads=8, text_mlp=320, vision_heads=2)
+    sizes = replace(sizes, vision_layers=9, vision_mlp=96, vae_width=4, lora_rank=3)
     model_dir = tmp_path / "models"
     write_miniatures(comfy, model_dir, seed=3, sizes=sizes)
-    case = Case(shape="landscape", pictures=3, cfg=2.5, denoise=0.6)
+    case = Case(shape="landscape", denoise=0.6)
     ours = Chain(make_stages(model_dir=model_dir), pictures, tmp_path / "chain").run(case)
     assert ours["positive"][0][0].shape[-1] == 384
     assert_same(ours, one_process(case, pictures, tmp_path / "monolith", model_dir))
