@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from typing import Never
 
 from tqdm import tqdm
+from tqdm.contrib.logging import logging_redirect_tqdm
 
 from shared_utils.comfy.progress import Step, Watcher
 from shared_utils.settings import Settings
@@ -21,19 +22,21 @@ def watcher_for(settings: Settings) -> Iterator[Watcher]:
         yield _log_step
         return
     bar: tqdm[Never] = tqdm(
-        total=0, file=sys.stderr, leave=False, bar_format="{desc:<24}{bar:30} {n_fmt}/{total_fmt} {elapsed}"
+        total=1, desc="starting", file=sys.stderr, leave=False, bar_format="{desc:<32} {bar:24} {elapsed}"
     )
 
     def draw(step: Step) -> None:
-        bar.set_description_str(step.node, refresh=False)
         bar.total, bar.n = step.total or 1, step.done
-        bar.refresh()
+        bar.set_description_str(_text(step))
 
-    with bar:
+    # Log lines go above the bar, not into it.
+    with bar, logging_redirect_tqdm():
         yield draw
 
 
 def _log_step(step: Step) -> None:
-    fields = {"node": step.node, "done": step.done, "total": step.total}
-    message = f"{step.node} {step.done}/{step.total}" if step.total else step.node
-    log.info(message, extra={"fields": fields})
+    log.info(_text(step), extra={"fields": {"node": step.node, "done": step.done, "total": step.total}})
+
+
+def _text(step: Step) -> str:
+    return f"{step.node} {step.done}/{step.total}" if step.total else step.node
