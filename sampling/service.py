@@ -12,7 +12,14 @@ import torch
 
 from sampling.config import Config
 from sampling.errors import InputTensorMismatchError, SamplingFailedError
-from sampling.models import SamplingMetadata, SamplingOptions, SamplingParameters, SamplingRequest, SamplingResponse
+from sampling.models import (
+    SamplerOptions,
+    SamplingMetadata,
+    SamplingOptions,
+    SamplingParameters,
+    SamplingRequest,
+    SamplingResponse,
+)
 from shared_utils.artifacts.paths import output_folder, write_whole
 from shared_utils.artifacts.tensors import (
     Conditioning,
@@ -97,13 +104,13 @@ class Sampling:
                 negative=negative,
                 latent_image=inputs.latent,
             )
-        used = parameters.model_dump() | {
-            "seed": seed,
-            "latent_shape": list(sampled["samples"].shape),
-            "processing_time_ms": stopwatch.milliseconds(),
-        }
-        del used["timestamp"]
-        return sampled, SamplingMetadata.model_validate(used)
+        metadata = SamplingMetadata(
+            seed=seed,
+            latent_shape=list(sampled["samples"].shape),
+            processing_time_ms=stopwatch.milliseconds(),
+            **parameters.model_dump(include=set(SamplerOptions.model_fields)),
+        )
+        return sampled, metadata
 
     def save(self, sampled: Latent, metadata: SamplingMetadata, parameters: SamplingParameters) -> Path:
         file = output_folder(parameters.output_dir, self.options) / f"sampled_latent_{parameters.request_id}.pt"

@@ -50,6 +50,7 @@ def _parser(stage: Stage) -> argparse.ArgumentParser:
         f"the answer, or 2 for wrong usage. The environment and .env can change the defaults: {', '.join(changeable)}.",
         formatter_class=lambda prog: argparse.HelpFormatter(prog, max_help_position=32, width=110),
         usage="%(prog)s --mode standalone [--FIELD VALUE ...]",
+        allow_abbrev=False,
     )
     parser.add_argument("--mode", choices=["standalone"], default="standalone", help="how to run (default: standalone)")
     # What this stage is about comes first, what every request carries last.
