@@ -1,12 +1,8 @@
 """The contract of decoding."""
 
-from typing import Literal
-
 from pydantic import Field
 
-from shared_utils.contracts import LocalPath, Metadata, OutputOptions, Request, Success, VaeOptions
-
-ImageFormat = Literal["png", "jpg", "webp"]
+from shared_utils.contracts import ImageFormat, LocalPath, Metadata, OutputOptions, Request, Success, VaeOptions
 
 
 class DecodingOptions(VaeOptions, OutputOptions):

@@ -2,12 +2,13 @@
 
 from decoding.config import Config
 from decoding.errors import DecodingFailedError, InputTensorMismatchError
-from decoding.models import DecodingMetadata, DecodingRequest, DecodingResponse, ImageFormat
+from decoding.models import DecodingMetadata, DecodingRequest, DecodingResponse
 from shared_utils.artifacts.paths import output_folder, plain_file_name, write_whole
 from shared_utils.artifacts.tensors import metadata_file, read_latent
 from shared_utils.comfy import nodes
 from shared_utils.comfy.loader import Models
 from shared_utils.comfy.pictures import picture_file
+from shared_utils.contracts import ImageFormat
 from shared_utils.errors import failing_as
 from shared_utils.stage import Stopwatch
 

@@ -1,33 +1,8 @@
 """The contract of sampling."""
 
-from typing import Annotated
+from pydantic import Field
 
-from pydantic import BaseModel, Field
-
-from shared_utils.contracts import LORA, UNET, LocalPath, Metadata, ModelName, OutputOptions, Request, Success
-
-# The limits are those of the nodes.
-Seed = Annotated[int, Field(ge=0, lt=2**64)]
-Strength = Annotated[float, Field(ge=0, le=100, allow_inf_nan=False)]
-
-
-class SamplerOptions(BaseModel):
-    """What decides the result, besides the inputs and the seed."""
-
-    unet_model_name: ModelName = Field(UNET, description="File in the model folder diffusion_models.")
-    lora_model_name: ModelName = Field(LORA, description="File in the model folder loras.")
-    lora_strength: float = Field(
-        1.0, ge=-100, le=100, allow_inf_nan=False, description="How much of the LoRA; at 0 it is not loaded."
-    )
-    steps: int = Field(4, ge=1, le=10000, description="Sampler steps.")
-    cfg: float = Field(
-        1.0, ge=0, le=100, allow_inf_nan=False, description="Guidance; at 1 the negative encoding is not read."
-    )
-    sampler_name: str = Field("euler", max_length=100, description="One of ComfyUI's samplers.")
-    scheduler: str = Field("simple", max_length=100, description="One of ComfyUI's schedulers.")
-    denoise: float = Field(1.0, ge=0, le=1, allow_inf_nan=False, description="How much of the latent is made anew.")
-    shift: Strength = Field(3, description="Shift of the AuraFlow sampling schedule.")
-    strength: Strength = Field(1.0, description="Strength of CFGNorm.")
+from shared_utils.contracts import LocalPath, Metadata, OutputOptions, Request, SamplerOptions, Seed, Success
 
 
 class SamplingOptions(SamplerOptions, OutputOptions):

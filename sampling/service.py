@@ -2,7 +2,6 @@
 
 import functools
 import logging
-import math
 import secrets
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,14 +11,7 @@ import torch
 
 from sampling.config import Config
 from sampling.errors import InputTensorMismatchError, SamplingFailedError
-from sampling.models import (
-    SamplerOptions,
-    SamplingMetadata,
-    SamplingOptions,
-    SamplingParameters,
-    SamplingRequest,
-    SamplingResponse,
-)
+from sampling.models import SamplingMetadata, SamplingOptions, SamplingParameters, SamplingRequest, SamplingResponse
 from shared_utils.artifacts.paths import output_folder, write_whole
 from shared_utils.artifacts.tensors import (
     Conditioning,
@@ -33,6 +25,7 @@ from shared_utils.artifacts.tensors import (
 )
 from shared_utils.comfy import nodes
 from shared_utils.comfy.loader import Models
+from shared_utils.contracts import SamplerOptions
 from shared_utils.errors import InvalidRequestError, failing_as
 from shared_utils.stage import Stopwatch, parse
 
@@ -142,7 +135,7 @@ def _is_path(value: Any) -> bool:
 
 def _unread_negative(inputs: Inputs, parameters: SamplingParameters) -> Conditioning:
     """Something to put where a negative conditioning goes, if the sampler will not look at it."""
-    if math.isclose(parameters.cfg, 1.0) and "cfg_pp" not in parameters.sampler_name:
+    if not parameters.reads_negative():
         return inputs.positive
     raise InvalidRequestError(
         f"negative_encoding is missing: at cfg {parameters.cfg:g} with {parameters.sampler_name} the sampler reads it. "

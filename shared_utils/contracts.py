@@ -5,6 +5,7 @@ stands in an `Options` class, which the request and the service's settings both 
 else the environment, else the default written here.
 """
 
+import math
 import uuid
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -55,8 +56,11 @@ Identifier = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$")
 ModelName = Annotated[str, Field(min_length=1, max_length=255), AfterValidator(_plain_relative)]
 LocalPath = Annotated[str, Field(min_length=1, max_length=4096, pattern=r"^[^\x00-\x1f]+$")]
 UpscaleMethod = Literal["lanczos", "nearest", "bilinear", "bicubic"]
-# The limits are those of ImageScaleToTotalPixels.
+ImageFormat = Literal["png", "jpg", "webp"]
+# The limits are those of the nodes.
 Megapixels = Annotated[float, Field(ge=0.01, le=16, allow_inf_nan=False)]
+Seed = Annotated[int, Field(ge=0, lt=2**64)]
+Strength = Annotated[float, Field(ge=0, le=100, allow_inf_nan=False)]
 
 
 class Message(BaseModel):
@@ -76,6 +80,33 @@ class VaeOptions(BaseModel):
 class ScaleOptions(BaseModel):
     upscale_method: UpscaleMethod = Field("lanczos", description="How pictures are resampled.")
     megapixels: Megapixels = Field(1.0, description="Size that the person's picture is scaled to, 0.01 to 16.")
+
+
+class ClipOptions(BaseModel):
+    clip_model_name: ModelName = Field(CLIP, description="File in the model folder text_encoders (or clip).")
+
+
+class SamplerOptions(BaseModel):
+    """What decides the result, besides the inputs and the seed."""
+
+    unet_model_name: ModelName = Field(UNET, description="File in the model folder diffusion_models.")
+    lora_model_name: ModelName = Field(LORA, description="File in the model folder loras.")
+    lora_strength: float = Field(
+        1.0, ge=-100, le=100, allow_inf_nan=False, description="How much of the LoRA; at 0 it is not loaded."
+    )
+    steps: int = Field(4, ge=1, le=10000, description="Sampler steps.")
+    cfg: float = Field(
+        1.0, ge=0, le=100, allow_inf_nan=False, description="Guidance; at 1 the negative encoding is not read."
+    )
+    sampler_name: str = Field("euler", max_length=100, description="One of ComfyUI's samplers.")
+    scheduler: str = Field("simple", max_length=100, description="One of ComfyUI's schedulers.")
+    denoise: float = Field(1.0, ge=0, le=1, allow_inf_nan=False, description="How much of the latent is made anew.")
+    shift: Strength = Field(3, description="Shift of the AuraFlow sampling schedule.")
+    strength: Strength = Field(1.0, description="Strength of CFGNorm.")
+
+    def reads_negative(self) -> bool:
+        """Whether the sampler looks at the negative encoding: not at cfg 1, unless it is one of the cfg_pp kind."""
+        return not math.isclose(self.cfg, 1.0) or "cfg_pp" in self.sampler_name
 
 
 class Request(Message):

@@ -1,23 +1,18 @@
 """The contract of the text encoder."""
 
-from pydantic import BaseModel, Field
+from pydantic import Field
 
 from shared_utils.contracts import (
-    CLIP,
     PROMPT,
+    ClipOptions,
     LocalPath,
     Metadata,
-    ModelName,
     OutputOptions,
     Request,
     ScaleOptions,
     Success,
     VaeOptions,
 )
-
-
-class ClipOptions(BaseModel):
-    clip_model_name: ModelName = Field(CLIP, description="File in the model folder text_encoders (or clip).")
 
 
 class TextEncoderOptions(ClipOptions, VaeOptions, ScaleOptions, OutputOptions):
