@@ -1,1 +1,1 @@
-"""What stands above the stages: the vtryon command."""
+"""What stands above the stages: the workflow of a whole try-on, and the vtryon command."""
