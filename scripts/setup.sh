@@ -27,7 +27,9 @@ if ! supported .venv/bin/python; then
     "$python" -m venv --clear .venv
 fi
 
-pip="env PIP_DISABLE_PIP_VERSION_CHECK=1 .venv/bin/python -m pip install --quiet --constraint constraints.txt"
+# Whoever watches sees pip's progress; a log gets our lines only.
+quiet=$([ -t 1 ] || echo --quiet)
+pip="env PIP_DISABLE_PIP_VERSION_CHECK=1 .venv/bin/python -m pip install $quiet --constraint constraints.txt"
 if [ -n "${TORCH_INDEX_URL:-}" ]; then
     echo "== installing PyTorch from the index given"
     $pip --index-url "$TORCH_INDEX_URL" --no-deps torch

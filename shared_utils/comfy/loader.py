@@ -34,6 +34,10 @@ VAE = Kind("VAE", "vae", errors.VAEModelNotFoundError, errors.VAEModelInvalidErr
 LORA = Kind("LoRA", "loras", errors.LoRAModelNotFoundError, errors.LoRAModelInvalidError)
 
 
+MOST_PATCHES = 4
+"""How many variants of diffusion models, by LoRA and strength, are kept."""
+
+
 @dataclass(frozen=True)
 class Key:
     """What makes a model the same one. A file that was replaced is another model."""
@@ -62,6 +66,7 @@ class Models:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._models: OrderedDict[Key, tuple[Any, Loaded]] = OrderedDict()
+        self._lora_node: tuple[Key, Any] | None = None
 
     @property
     def comfy(self) -> Comfy:
@@ -80,7 +85,9 @@ class Models:
         if lora_strength == 0:
             return model
         lora_key = replace(self._key(LORA, lora_name), strength=lora_strength, base=key)
-        return self._get(lora_key, lambda: self._apply_lora(model, lora_name, lora_strength))
+        patched = self._get(lora_key, lambda: self._apply_lora(model, lora_key, lora_name))
+        self._forget_old_patches()
+        return patched
 
     def loaded(self) -> list[Loaded]:
         """What is in memory, the most recently used last."""
@@ -110,11 +117,22 @@ class Models:
             raise errors.CLIPModelInvalidError(f"{name} is no Qwen2.5-VL text encoder, which this workflow needs.")
         return clip
 
-    def _apply_lora(self, model: Any, name: str, strength: float) -> Any:
-        patched = nodes.run(self.comfy, "LoraLoaderModelOnly", model=model, lora_name=name, strength_model=strength)
+    def _apply_lora(self, model: Any, key: Key, name: str) -> Any:
+        # The node keeps the file that it read last, so that another strength reads nothing; but it goes by the name.
+        file = replace(key, strength=1.0, base=None)
+        if self._lora_node is None or self._lora_node[0] != file:
+            self._lora_node = file, nodes.make(self.comfy, "LoraLoaderModelOnly")
+        patched = nodes.run(self.comfy, self._lora_node[1], model=model, lora_name=name, strength_model=key.strength)
         if not patched.patches:
             raise errors.LoRAModelInvalidError(f"{name} fits nothing in this diffusion model: it is for another one.")
         return patched
+
+    def _forget_old_patches(self) -> None:
+        """A strength can be any number: without a bound, requests could fill the memory with variants."""
+        with busy:
+            variants = [key for key in self._models if key.base is not None]
+            for key in variants[:-MOST_PATCHES]:
+                del self._models[key]
 
     def _make_room(self, newcomer: Key) -> None:
         """Let go of the least recently used until the newcomer fits. One that never fits is loaded alone."""
@@ -136,6 +154,8 @@ class Models:
             self._let_go(other)
         log.info("letting go of the %s %s", key.kind.title, key.file.name)
         del self._models[key]
+        if key.base is not None:
+            self._lora_node = None
 
 
 def find_model(settings: Settings, kind: Kind, name: str) -> Path:

@@ -19,18 +19,25 @@ EXTRAS = {
 }
 
 
-def run(comfy: Comfy, node: str, **inputs: Any) -> Any:
-    """Run a node and return its first output, which is the only one that we need of any."""
+def run(comfy: Comfy, node: Any, **inputs: Any) -> Any:
+    """Run a node, given by its name or as one that was made before, and return its first output.
+
+    None of the nodes that we use has another output that we need."""
     import torch  # noqa: PLC0415  where nothing runs, nothing of it is needed
 
-    kind = _node_class(comfy, node)
-    complete = {**_defaults(kind, inputs), **inputs}
-    with busy, running(node), torch.inference_mode():
-        if hasattr(kind, "define_schema"):
-            outcome = kind.execute(**complete)
-        else:
-            outcome = getattr(kind(), kind.FUNCTION)(**complete)
+    name = node if isinstance(node, str) else type(node).__name__
+    if isinstance(node, str):
+        node = make(comfy, node)
+    complete = {**_defaults(type(node), inputs), **inputs}
+    with busy, running(name), torch.inference_mode():
+        new_style = hasattr(node, "define_schema")
+        outcome = node.execute(**complete) if new_style else getattr(node, node.FUNCTION)(**complete)
     return _first(outcome)
+
+
+def make(comfy: Comfy, node: str) -> Any:
+    """A node to run more than once: some keep what they have read."""
+    return _node_class(comfy, node)()
 
 
 def _node_class(comfy: Comfy, node: str) -> Any:

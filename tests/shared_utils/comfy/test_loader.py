@@ -93,6 +93,16 @@ def test_alternating_strengths_reload_nothing(model_dir: Path, files_read: list[
     models.unet(UNET, LORA, 0.5)
     assert models.unet(UNET, LORA, 1.0) is first
     assert files_read.count(UNET) == 1
+    assert files_read.count(LORA) == 1, "the file is kept, a strength is only a number"
+
+
+def test_strengths_do_not_fill_the_memory(model_dir: Path) -> None:
+    models = Models(Settings(model_dir=model_dir))
+    last = None
+    for number in range(20):
+        last = models.unet(UNET, LORA, number / 10 + 0.1)
+    assert kinds(models) == ["LoRA", "LoRA", "LoRA", "diffusion model", "LoRA"]
+    assert models.unet(UNET, LORA, 2.0) is last
 
 
 def test_no_lora_is_needed_at_strength_0(model_dir: Path) -> None:
@@ -103,9 +113,17 @@ def test_no_lora_is_needed_at_strength_0(model_dir: Path) -> None:
 def test_a_replaced_file_is_another_model(comfy: Comfy, tmp_path: Path) -> None:
     write_miniatures(comfy, tmp_path, seed=1)
     models = Models(Settings(model_dir=tmp_path))
-    before = models.vae(VAE)
+    vae, unet = models.vae(VAE), models.unet(UNET, LORA, 1.0)
     write_miniatures(comfy, tmp_path, seed=2)
-    assert models.vae(VAE) is not before
+    assert models.vae(VAE) is not vae
+    assert first_patch(models.unet(UNET, LORA, 1.0)) != first_patch(unet)
+
+
+def first_patch(model: Any) -> bytes:
+    """Of a LoRA's numbers, as they are applied."""
+    (_, adapter, *_), *_ = next(iter(model.patches.values()))
+    numbers: bytes = adapter.weights[0].numpy().tobytes()
+    return numbers
 
 
 def kinds(models: Models) -> list[str]:
