@@ -30,6 +30,7 @@ lint: $(READY)  ## check style, types, and which part may import which
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
+	@MYPYPATH=scripts $(BIN)/mypy --explicit-package-bases scripts tests
 	@$(BIN)/lint-imports --no-logo
 
 format: $(READY)  ## put the code into its format

@@ -31,6 +31,9 @@ from shared_utils.stage import Stopwatch, parse
 
 log = logging.getLogger("vtryon.sampling")
 
+AnyConditioning = torch.Tensor | list[Any] | tuple[Any, ...]
+"""A tensor, [tensor, metadata], or a list of such pairs."""
+
 
 @dataclass(frozen=True)
 class Inputs:
@@ -172,8 +175,8 @@ def _default_stage() -> Sampling:
 
 
 def sample_latent(
-    positive_encoding: str | Path | torch.Tensor | Conditioning,
-    negative_encoding: str | Path | torch.Tensor | Conditioning | None,
+    positive_encoding: str | Path | AnyConditioning,
+    negative_encoding: str | Path | AnyConditioning | None,
     latent_image: str | Path | torch.Tensor | Latent,
     unet_model_name: str | None = None,
     lora_model_name: str | None = None,

@@ -99,7 +99,7 @@ def run_stage(stage: str, fields: dict[str, Any], environment: dict[str, str], b
         command, env=environment, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     ) as process:
         said = []
-        for line in process.stderr:
+        for line in process.stderr or ():
             said.append(line)
             logged = json.loads(line) if line.startswith("{") else {}
             if "node" not in logged and logged.get("message") != "finished":
@@ -109,7 +109,7 @@ def run_stage(stage: str, fields: dict[str, Any], environment: dict[str, str], b
                 timing.nodes[node] = timing.nodes.get(node, 0.0) + now - since
             node, since = logged.get("node", ""), now
             bar.set_description_str(f"{stage}: {logged['message']}")
-        answer = process.stdout.read()
+        answer = process.stdout.read() if process.stdout else ""
     timing.seconds = time.perf_counter() - started
     if process.returncode != 0:
         raise StageFailedError(f"{stage} failed:\n{''.join(said[-20:])}{answer}")

@@ -16,6 +16,7 @@ from PIL import Image
 from shared_utils.comfy.miniature import Sizes, write_miniatures
 from shared_utils.comfy.runtime import Comfy
 from shared_utils.contracts import Failure, Success
+from shared_utils.settings import Settings
 from shared_utils.stage import answer
 
 
@@ -138,7 +139,7 @@ def one_process(case: Case, pictures: dict[str, Path], folder: Path, model_dir: 
         denoise=case.denoise,
         lora_strength=case.lora_strength,
     )
-    monolith.run(job, monolith.Settings(model_dir=model_dir, comfyui_attention="pytorch"))
+    monolith.run(job, Settings(model_dir=model_dir, comfyui_attention="pytorch"))
     return {name: load(folder / f"{name}.pt") for name in ("latent", "positive", "negative", "sampled")} | {
         "image": folder / "image.png"
     }

@@ -33,7 +33,7 @@ class Good:
 
     def request(self, stage: str) -> dict[str, Any]:
         """The smallest request that this stage answers with success."""
-        return {
+        requests: dict[str, dict[str, Any]] = {
             "latent_encoder": {"image_path": self.picture, "megapixels": 0.01},
             "text_encoder": {
                 "image1_path": self.picture,
@@ -49,7 +49,8 @@ class Good:
                 "seed": 1,
             },
             "decoding": {"latent_path": self.latent},
-        }[stage]
+        }
+        return requests[stage]
 
 
 @pytest.fixture(scope="session")

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 from PIL import Image, ImageFile
+from PIL.MpoImagePlugin import MpoImageFile
 
 from shared_utils.contracts import Failure
 from shared_utils.stage import answer
@@ -239,9 +240,10 @@ def test_two_pictures_in_one_file_of_which_the_first_is_said_to_be_shorter(
     with Image.open(io.BytesIO(first)) as image:
         content = encoded(image.copy(), "MPO", save_all=True, append_images=[flat()], quality=95)
     with Image.open(io.BytesIO(content)) as image:
-        size = image.mpinfo[0xB002][0]["Size"]
+        assert isinstance(image, MpoImageFile)
+        size = (image.mpinfo or {})[0xB002][0]["Size"]
     assert content.count(struct.pack("<L", size)) == 1
-    results = []
+    results: list[Any] = []
     for name, claimed in (("true.jpg", size), ("false.jpg", size // 2)):
         file = tmp_path / name
         file.write_bytes(content.replace(struct.pack("<L", size), struct.pack("<L", claimed)))

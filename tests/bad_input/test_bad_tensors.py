@@ -80,10 +80,10 @@ class Claim:
     """A tensor that says it has any size and strides, on four numbers."""
 
     def __init__(self, size: tuple[int, ...], stride: tuple[int, ...], offset: int = 0) -> None:
-        storage = torch.storage.TypedStorage(
+        storage: Any = torch.storage.TypedStorage(  # type: ignore[no-untyped-call]
             wrap_storage=torch.zeros(4).untyped_storage(), dtype=torch.float32, _internal=True
         )
-        self.arguments = storage, offset, size, stride, False, OrderedDict()
+        self.arguments: tuple[Any, ...] = storage, offset, size, stride, False, OrderedDict()
 
     def __reduce__(self) -> tuple[Callable[..., torch.Tensor], tuple[Any, ...]]:
         return torch._utils._rebuild_tensor_v2, self.arguments

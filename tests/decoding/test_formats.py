@@ -49,7 +49,7 @@ def test_forms_of_a_latent(stages: Any, tmp_path: Path, latent: Any) -> None:
     for form, name in ((LATENT, "a.png"), (latent, "b.png")):
         with Image.open(decode(stages, form, tmp_path, output_filename=name).image_path) as image:
             pixels.append(np.asarray(image))
-    assert np.array_equal(*pixels)
+    assert np.array_equal(pixels[0], pixels[1])
 
 
 def test_quality_counts(stages: Any, tmp_path: Path) -> None:
