@@ -5,8 +5,8 @@
 BIN := .venv/bin
 READY := .venv/.ready
 
-# glibc's allocator gives large blocks back to the system and asks for them again. Keeping them makes a run on
-# a CPU faster and changes no bit. PyTorch's own attention does so too, but changes the last bits of a result.
+# glibc's allocator gives large blocks back to the system and asks for them again; this keeps them, and changes no bit.
+# PyTorch's own attention is faster on a CPU, and changes the last bits of a result.
 export MALLOC_MMAP_MAX_ ?= 0
 export MALLOC_TRIM_THRESHOLD_ ?= 9000000000
 demo: export COMFYUI_ATTENTION ?= pytorch

@@ -34,7 +34,8 @@ class Settings(BaseSettings):
     comfyui_reserve_gb: float | None = Field(None, ge=0, description="GPU memory that ComfyUI leaves to others.")
     comfyui_dtype: Dtype = Field("auto", description="Number type of all models. auto: ComfyUI's choice for each.")
     comfyui_attention: Attention = Field(
-        "auto", description="Attention code. pytorch is the fastest on a CPU; it changes the last bits of a result."
+        "auto",
+        description="Attention code. pytorch is faster than auto on a CPU; it changes the last bits of a result.",
     )
 
     storage_roots: list[Path] = Field(

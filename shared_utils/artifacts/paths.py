@@ -48,9 +48,10 @@ def plain_file_name(name: str) -> str:
 
 
 def write_whole(files: Mapping[Path, bytes]) -> None:
-    """Have all these files, or, if anything fails, none of them. Their folders are made if they are missing.
+    """Have all these files; if one can't be written, none of them. Their folders are made if they are missing.
 
-    Nobody sees a file before all of it is on the disk."""
+    Nobody sees a file before all of it is on the disk. A crash among the renames at the end can leave some of the
+    files without the others, each of them whole."""
     temporaries = {target: target.with_name(f".{secrets.token_hex(8)}.part") for target in files}
     try:
         for target, temporary in temporaries.items():

@@ -209,7 +209,8 @@ def _stand_in_for(*packages: str) -> None:
             continue
         try:
             importlib.import_module(package)
-        except Exception:
+        except Exception as unusable:  # a wheel for another PyTorch fails in many ways, and no node of ours needs it
+            log.debug("a stand-in takes the place of %s: %s", package, first_line(unusable))
             for name in [name for name in sys.modules if name.split(".")[0] == package]:
                 del sys.modules[name]
             sys.meta_path.insert(0, _StandInFinder(package))
