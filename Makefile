@@ -1,6 +1,6 @@
 # Every check is one command, the same at a desk and in CI.
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint format lock examples clean
+.PHONY: help setup demo test test-kafka chaos bench-kafka bench-memory lint format lock examples schemas clean
 
 BIN := .venv/bin
 READY := .venv/.ready
@@ -12,7 +12,7 @@ export MALLOC_TRIM_THRESHOLD_ ?= 9000000000
 demo: export COMFYUI_ATTENTION ?= pytorch
 
 help:  ## list the commands
-	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "  make %-10s %s\n", $$1, $$2 }'
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "  make %-13s %s\n", $$1, $$2 }'
 
 $(READY): pyproject.toml constraints.txt scripts/setup.sh
 	@scripts/setup.sh
@@ -26,12 +26,27 @@ demo: $(READY)  ## run one try-on on miniature models; the picture is out/tryon.
 test: $(READY)  ## run the tests
 	@$(BIN)/pytest
 
+test-kafka: $(READY)  ## run the tests on Apache Kafka; needs Java and Maven
+	@$(BIN)/pytest -m kafka tests/kafka
+
+chaos: export TRYONS ?= 300
+chaos: export KILLS ?= 60
+chaos: $(READY)  ## kill processes and broker under load, and count what is lost: TRYONS=300 KILLS=60; needs Java and Maven
+	@$(BIN)/python benchmarks/chaos.py --tryons $(TRYONS) --kills $(KILLS)
+
+bench-kafka: $(READY)  ## measure the orchestrator on Apache Kafka; needs Java and Maven
+	@$(BIN)/python benchmarks/bench_kafka.py
+
+bench-memory: $(READY)  ## measure its memory over 100,000 try-ons, and a restart with 10,000; needs Java and Maven
+	@$(BIN)/python benchmarks/engine_memory.py
+
 lint: $(READY)  ## check style, types, and which part may import which
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
-	@MYPYPATH=scripts $(BIN)/mypy --explicit-package-bases scripts tests
+	@MYPYPATH=scripts:benchmarks $(BIN)/mypy --explicit-package-bases scripts benchmarks tests
 	@$(BIN)/lint-imports --no-logo
+	@$(BIN)/python scripts/generate_schemas.py --check
 
 format: $(READY)  ## put the code into its format
 	@$(BIN)/ruff check --fix .
@@ -39,6 +54,9 @@ format: $(READY)  ## put the code into its format
 
 examples: $(READY)  ## draw the pictures in examples/ anew
 	@$(BIN)/python scripts/draw_examples.py --output examples
+
+schemas: $(READY)  ## write schemas/ from the contracts
+	@$(BIN)/python scripts/generate_schemas.py
 
 lock: $(READY)  ## write constraints.txt from what is installed
 	@scripts/lock.sh

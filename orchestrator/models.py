@@ -5,13 +5,17 @@ from pydantic import Field
 from shared_utils.contracts import (
     PROMPT,
     ClipOptions,
+    Failure,
     ImageFormat,
     LocalPath,
+    Message,
     OutputOptions,
     Request,
     SamplerOptions,
     ScaleOptions,
     Seed,
+    Success,
+    Timestamp,
     VaeOptions,
 )
 
@@ -25,3 +29,30 @@ class TryOnRequest(SamplerOptions, ClipOptions, VaeOptions, ScaleOptions, Output
     seed: Seed | None = Field(None, description="0 to 2^64 - 1; random if left out.")
     output_filename: str | None = Field(None, description="Name of the picture in output_dir.")
     output_format: ImageFormat | None = Field(None, description="png, jpg or webp.")
+
+
+class StepTiming(Message):
+    """How long a step took."""
+
+    step: str
+    attempts: int
+    started: Timestamp = Field(description="When its last attempt was sent.")
+    finished: Timestamp
+    processing_time_ms: int | None = Field(None, description="Of that, the time in the stage itself.")
+
+
+class TryOnSuccess(Success):
+    image_path: str = Field(description="The picture.")
+    latent_file_path: str = Field(description="The intermediate files; they are removed unless kept by a setting.")
+    scaled_image_path: str | None = None
+    positive_encoding_path: str
+    negative_encoding_path: str | None = None
+    sampled_latent_path: str
+    intermediates_kept: bool = Field(description="Whether the intermediate files are still there.")
+    seed: Seed | None = Field(None, description="The seed that was used.")
+    timings: list[StepTiming]
+
+
+class TryOnFailure(Failure):
+    failed_step: str | None = Field(None, description="The step that failed; null if it was none of them.")
+    timings: list[StepTiming] = Field([], description="Of the steps that were done.")

@@ -40,6 +40,9 @@ class TryOn(Message):
     state: Literal["running", "succeeded", "failed", "cancelled"] = "running"
     steps: dict[str, StepState] = Field(default_factory=dict)
     problem: Problem | None = None
+    work_dir: str = Field("./output/intermediate", description="Where its steps put what they hand to each other.")
+    trace: dict[str, str] = Field(default_factory=dict)
+    """Headers that go with everything sent for it."""
     submitted: Timestamp
     updated: Timestamp
 

@@ -9,8 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from orchestrator.models import TryOnRequest
-from orchestrator.state import Results
+from orchestrator.state import TryOn
 
 
 @dataclass(frozen=True)
@@ -19,46 +18,49 @@ class Step:
 
     needs: tuple[str, ...]
     gives: tuple[str, ...]
-    fields: Callable[[TryOnRequest, Results], dict[str, Any]]
+    fields: Callable[[TryOn], dict[str, Any]]
 
 
-def _latent_encoder(request: TryOnRequest, results: Results) -> dict[str, Any]:
+def _latent_encoder(tryon: TryOn) -> dict[str, Any]:
     return {
-        "image_path": request.person_image_path,
-        **_same(request, "vae_model_name", "upscale_method", "megapixels", "output_dir"),
+        "image_path": tryon.request.person_image_path,
+        **_same(tryon, "vae_model_name", "upscale_method", "megapixels"),
+        "output_dir": tryon.work_dir,
     }
 
 
-def _text_encoder(request: TryOnRequest, results: Results) -> dict[str, Any]:
+def _text_encoder(tryon: TryOn) -> dict[str, Any]:
     return {
-        "image1_path": request.person_image_path,
-        "image2_path": request.garment_image_path,
-        "image3_path": request.mask_image_path,
-        "encode_negative": request.reads_negative(),
-        **_same(request, "prompt", "negative_prompt", "clip_model_name", "vae_model_name"),
-        **_same(request, "upscale_method", "megapixels", "output_dir"),
+        "image1_path": tryon.request.person_image_path,
+        "image2_path": tryon.request.garment_image_path,
+        "image3_path": tryon.request.mask_image_path,
+        "encode_negative": tryon.request.reads_negative(),
+        **_same(tryon, "prompt", "negative_prompt", "clip_model_name", "vae_model_name"),
+        **_same(tryon, "upscale_method", "megapixels"),
+        "output_dir": tryon.work_dir,
     }
 
 
-def _sampling(request: TryOnRequest, results: Results) -> dict[str, Any]:
+def _sampling(tryon: TryOn) -> dict[str, Any]:
     return {
-        "positive_encoding": results["text_encoder"]["positive_encoding_path"],
-        "negative_encoding": results["text_encoder"]["negative_encoding_path"],
-        "latent_image": results["latent_encoder"]["latent_file_path"],
-        **_same(request, "unet_model_name", "lora_model_name", "lora_strength", "seed", "steps", "cfg"),
-        **_same(request, "sampler_name", "scheduler", "denoise", "shift", "strength", "output_dir"),
+        "positive_encoding": tryon.results["text_encoder"]["positive_encoding_path"],
+        "negative_encoding": tryon.results["text_encoder"]["negative_encoding_path"],
+        "latent_image": tryon.results["latent_encoder"]["latent_file_path"],
+        **_same(tryon, "unet_model_name", "lora_model_name", "lora_strength", "seed", "steps", "cfg"),
+        **_same(tryon, "sampler_name", "scheduler", "denoise", "shift", "strength"),
+        "output_dir": tryon.work_dir,
     }
 
 
-def _decoding(request: TryOnRequest, results: Results) -> dict[str, Any]:
+def _decoding(tryon: TryOn) -> dict[str, Any]:
     return {
-        "latent_path": results["sampling"]["sampled_latent_path"],
-        **_same(request, "vae_model_name", "output_dir", "output_filename", "output_format"),
+        "latent_path": tryon.results["sampling"]["sampled_latent_path"],
+        **_same(tryon, "vae_model_name", "output_dir", "output_filename", "output_format"),
     }
 
 
-def _same(request: TryOnRequest, *names: str) -> dict[str, Any]:
-    return {name: getattr(request, name) for name in names}
+def _same(tryon: TryOn, *names: str) -> dict[str, Any]:
+    return {name: getattr(tryon.request, name) for name in names}
 
 
 STEPS: dict[str, Step] = {

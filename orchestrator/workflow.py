@@ -29,6 +29,10 @@ class Submitted:
 
     request: TryOnRequest
     at: datetime
+    work_dir: str = "./output/intermediate"
+    trace: Mapping[str, str] = field(default_factory=dict)
+    cancelled: bool = False
+    """Whether somebody has said already that it is not wanted any more."""
 
 
 @dataclass(frozen=True)
@@ -94,6 +98,9 @@ class Decision:
     commands: tuple[Command, ...] = ()
 
 
+CANCELLED = Problem(code="CANCELLED", message="The try-on was cancelled.")
+
+
 def request_id(correlation_id: str, step: str, attempt: int) -> str:
     """The id of a stage's request. The same attempt always has the same one, so that sending it twice is harmless."""
     return uuid.uuid5(uuid.NAMESPACE_OID, f"{correlation_id}/{step}/{attempt}").hex
@@ -106,13 +113,22 @@ def advance(tryon: TryOn | None, event: Event, policy: Policy) -> Decision:
     if tryon is None or tryon.ended:
         return Decision(tryon)
     if isinstance(event, CancelRequested):
-        return _end(tryon, "cancelled", event.at, Problem(code="CANCELLED", message="The try-on was cancelled."))
+        return _end(tryon, "cancelled", event.at, CANCELLED)
     return _news_of_a_step(tryon, event, policy)
 
 
 def _submitted(event: Submitted, policy: Policy) -> Decision:
     correlation_id = event.request.correlation_id or event.request.request_id
-    tryon = TryOn(correlation_id=correlation_id, request=event.request, submitted=event.at, updated=event.at)
+    tryon = TryOn(
+        correlation_id=correlation_id,
+        request=event.request,
+        work_dir=event.work_dir,
+        trace=dict(event.trace),
+        submitted=event.at,
+        updated=event.at,
+    )
+    if event.cancelled:
+        return _end(tryon, "cancelled", event.at, CANCELLED)
     return _send_what_can_start(tryon, event.at, policy)
 
 
@@ -190,7 +206,7 @@ def _send_what_can_start(tryon: TryOn, at: datetime, policy: Policy) -> Decision
 def _send(tryon: TryOn, step: str, attempt: int, at: datetime, policy: Policy) -> tuple[TryOn, AskStage]:
     deadline = at + timedelta(seconds=policy.seconds[step])
     state = StepState(state="sent", attempt=attempt, started=at, deadline=deadline)
-    fields = STEPS[step].fields(tryon.request, tryon.results)
+    fields = STEPS[step].fields(tryon)
     ask = AskStage(step, request_id(tryon.correlation_id, step, attempt), fields)
     return _with_step(tryon, step, state, at), ask
 

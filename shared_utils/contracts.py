@@ -170,6 +170,34 @@ class Metadata(Message):
     timestamp: Timestamp = Field(default_factory=now)
 
 
+class Progress(Message):
+    """How far a step of a try-on is."""
+
+    correlation_id: str | None = None
+    request_id: str
+    step: str = Field(description="The stage.")
+    state: Literal["started", "running", "done", "failed"]
+    node: str | None = Field(None, description="ComfyUI's node that runs.")
+    done: int = Field(0, description="Steps of the node that are done.")
+    total: int = Field(0, description="How many it has; 0 if it does not count them.")
+    timestamp: Timestamp = Field(default_factory=now)
+
+
+class Cancel(Message):
+    """Nobody wants the answer any more: of a try-on, or of one request to a stage."""
+
+    correlation_id: Identifier
+    request_id: str | None = Field(None, description="The request to the stage; null for the whole try-on.")
+    timestamp: Timestamp = Field(default_factory=now)
+
+
+def echoable(identifier: Any) -> str | None:
+    """What to answer to, even if it is no identifier: as text that can be written, and no longer than one may be."""
+    if identifier is None:
+        return None
+    return str(identifier)[:128].encode("utf-8", "replace").decode() or None
+
+
 def invalid_request(wrong: ValidationError) -> InvalidRequestError:
     """Every field that is wrong, and why, in one sentence each."""
     return InvalidRequestError(" ".join(_sentence(e["loc"], e["msg"], e["input"]) for e in wrong.errors()))

@@ -3,20 +3,26 @@
 import os
 import sys
 from pathlib import Path
-from typing import Literal, Self
+from typing import Any, Literal, Self
 
 from pydantic import Field, ValidationError
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
 
 MemoryMode = Literal["auto", "gpu-only", "highvram", "lowvram", "novram"]
 Dtype = Literal["auto", "fp32", "fp16", "bf16"]
 Attention = Literal["auto", "pytorch", "split", "quad", "sage", "flash"]
+NEVER_SHOWN = ("PASSWORD", "PROPERTIES", "USER_INFO")
+"""What the names of settings that may hold a secret have in them."""
 
 
 class Settings(BaseSettings):
     """What every process reads. A service adds its own in its config.py."""
 
     model_config = SettingsConfigDict(env_file=".env", env_ignore_empty=True, extra="ignore", frozen=True)
+
+    mode: Literal["standalone", "kafka"] = Field(
+        "standalone", description="How a service is reached, unless --mode says so."
+    )
 
     model_dir: Path = Field(Path("models"), description="Folder with diffusion_models, text_encoders, vae and loras.")
     extra_model_paths: Path | None = Field(
@@ -49,14 +55,20 @@ class Settings(BaseSettings):
     log_format: Literal["text", "json"] = Field("text", description="Lines for people, or one JSON object a line.")
 
     @classmethod
-    def read(cls) -> Self:
-        """The settings as they are, or the end of the process with a line for each wrong variable."""
+    def read(cls, **given: Any) -> Self:
+        """The settings as they are, what is given here before all else (None: not given), or the end of the process
+        with a line for each wrong variable."""
         try:
-            return cls()
+            return cls(**{name: value for name, value in given.items() if value is not None})
+        except SettingsError as wrong:  # what should be JSON is none
+            name = str(wrong).partition('"')[2].partition('"')[0].upper()
+            print(f"{name} is not usable: it must be JSON.", file=sys.stderr)  # noqa: T201
+            sys.exit(2)
         except ValidationError as wrong:
             for error in wrong.errors():
                 name = str(error["loc"][0]).upper() if error["loc"] else "settings"
-                print(f"{name}={error['input']!r} is not usable: {error['msg']}.", file=sys.stderr)  # noqa: T201
+                value = "" if any(word in name for word in NEVER_SHOWN) else f"={error['input']!r}"
+                print(f"{name}{value} is not usable: {error['msg']}.", file=sys.stderr)  # noqa: T201
             sys.exit(2)
 
 

@@ -13,7 +13,7 @@ from typing import Any, Protocol, TypeVar
 from pydantic import BaseModel, ValidationError
 
 from shared_utils.comfy.progress import Watcher, unwatched, watched_by
-from shared_utils.contracts import Failure, Request, Success, invalid_request
+from shared_utils.contracts import Failure, Request, Success, echoable, invalid_request
 from shared_utils.errors import InternalError, VtryonError, first_line
 from shared_utils.telemetry.logs import job_context
 
@@ -50,8 +50,8 @@ def parse(request_type: type[RequestT], options: BaseModel, fields: Mapping[str,
 
 def answer(stage: Stage, fields: Mapping[str, Any], watcher: Watcher = unwatched) -> Success | Failure:
     """Answer any request, whatever it holds and whatever happens."""
-    request_id = _printable(fields.get("request_id")) or uuid.uuid4().hex
-    correlation_id = _printable(fields.get("correlation_id")) or None
+    request_id = echoable(fields.get("request_id")) or uuid.uuid4().hex
+    correlation_id = echoable(fields.get("correlation_id"))
     with job_context(stage=stage.name, request_id=request_id, correlation_id=correlation_id):
         try:
             request = parse(stage.request_type, stage.options, {**fields, "request_id": request_id})
@@ -68,11 +68,6 @@ def answer(stage: Stage, fields: Mapping[str, Any], watcher: Watcher = unwatched
             return Failure.of(internal, request_id, correlation_id)
         log.info("finished")
         return response
-
-
-def _printable(identifier: Any) -> str:
-    """What to answer to, even if it is no identifier: bytes that are no text would not go into an answer."""
-    return "" if identifier is None else str(identifier).encode("utf-8", "replace").decode()
 
 
 class Stopwatch:

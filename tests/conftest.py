@@ -11,11 +11,13 @@ import pytest
 
 from decoding.service import Decoding
 from latent_encoder.service import LatentEncoder
+from orchestrator.config import Config
 from sampling.service import Sampling
 from shared_utils.comfy.loader import Models
 from shared_utils.comfy.miniature import Sizes, write_miniatures
 from shared_utils.comfy.runtime import Comfy, start
 from shared_utils.settings import Settings
+from shared_utils.transports.kafka.settings import WorkerSettings
 from text_encoder.service import TextEncoder
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -29,7 +31,8 @@ STAGES = (LatentEncoder, TextEncoder, Sampling, Decoding)
 @pytest.fixture(autouse=True)
 def _nothing_from_outside(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """No setting of the user's, no .env, and files land in the test's own folder."""
-    known = {name.upper() for stage in STAGES for name in stage.options_type.model_fields}
+    kinds = (*(stage.options_type for stage in STAGES), WorkerSettings, Config)
+    known = {name.upper() for kind in kinds for name in kind.model_fields}
     for name in known & os.environ.keys():
         monkeypatch.delenv(name)
     monkeypatch.chdir(tmp_path)

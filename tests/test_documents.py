@@ -1,4 +1,4 @@
-"""The documents say what the code says: fields, defaults, limits, codes, settings, commands, links."""
+"""The documents say what the code says: fields, defaults, limits, codes, settings, topics, commands, links."""
 
 import argparse
 import ast
@@ -6,18 +6,27 @@ import importlib
 import importlib.util
 import inspect
 import json
+import pkgutil
 import re
 import shlex
-from collections.abc import Iterator, Mapping
+import tomllib
+from collections.abc import Callable, Iterator, Mapping
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
+import confluent_kafka
+import generate_schemas
 import pytest
 from dotenv import dotenv_values
+from pydantic import BaseModel, TypeAdapter
 
 from decoding.service import Decoding
 from latent_encoder.service import LatentEncoder
+from orchestrator.cli import dlq, doctor, kafka, submit, topics, tryons
 from orchestrator.cli import models as models_command
+from orchestrator.config import Config
+from orchestrator.models import StepTiming, TryOnFailure, TryOnRequest, TryOnSuccess
 from sampling.service import Sampling, sample_latent
 from shared_utils import errors
 from shared_utils.comfy import provision
@@ -25,11 +34,27 @@ from shared_utils.comfy.loader import Models
 from shared_utils.contracts import Failure, Response
 from shared_utils.settings import Settings
 from shared_utils.stage import parse
+from shared_utils.transports import kafka as kafka_transport
 from shared_utils.transports.cli.standalone import _parser
+from shared_utils.transports.kafka.command import worker_settings
+from shared_utils.transports.kafka.settings import KafkaSettings, WorkerSettings
+from shared_utils.transports.kafka.topics import (
+    DAY_MS,
+    TOPICS,
+    TRYON_REQUESTS,
+    TRYON_RESPONSES,
+    request_topic,
+    response_topic,
+)
+from shared_utils.transports.kafka.topics import group as group_of
+from shared_utils.transports.kafka.worker import DeadlineExceededError, Names
 from text_encoder.service import TextEncoder
 
 ROOT = Path(__file__).resolve().parent.parent
 STAGES: dict[str, Any] = {stage.name: stage for stage in (LatentEncoder, TextEncoder, Sampling, Decoding)}
+REQUESTS: dict[str, Any] = {name: stage.request_type for name, stage in STAGES.items()} | {"orchestrator": TryOnRequest}
+CONFIGS: dict[str, Any] = {name: stage.options_type for name, stage in STAGES.items()} | {"orchestrator": Config}
+KAFKA = "docs/KAFKA_SCHEMAS.md"
 # What the stages share answers with these, whatever the stage.
 OF_ANY_STAGE = (
     errors.InvalidRequestError,
@@ -48,6 +73,7 @@ PATHS = {path.relative_to(ROOT) for part in PARTS for path in (part, *part.rglob
 DOCUMENTS = sorted(str(path) for path in PATHS if path.suffix == ".md")
 
 each_stage = pytest.mark.parametrize("name", STAGES)
+each_service = pytest.mark.parametrize("name", REQUESTS)
 each_document = pytest.mark.parametrize("document", DOCUMENTS)
 
 
@@ -135,9 +161,9 @@ def response_type(name: str) -> Any:
     return get_type_hints(STAGES[name].run)["return"]
 
 
-@each_stage
+@each_service
 def test_request_table(name: str) -> None:
-    schema = STAGES[name].request_type.model_json_schema()
+    schema = REQUESTS[name].model_json_schema()
     rows = table(section(read(f"{name}/API.md"), "Request"), "Field")
     assert rows.keys() == schema["properties"].keys()
     for field, properties in schema["properties"].items():
@@ -157,24 +183,44 @@ def test_response_tables(name: str) -> None:
         ("Metadata", response.model_fields["metadata"].annotation, None),
         ("Errors", Failure, failure),
     ):
-        properties = model.model_json_schema(mode="serialization")["properties"]
-        rows = table(section(document, heading), "Field")
-        assert rows.keys() == (properties.keys() if fields is None else fields)
-        for field, row in rows.items():
-            assert documented_kinds(row["Type"]) == kinds(properties[field]), field
+        check_fields(section(document, heading), model, fields)
+
+
+def test_response_tables_of_the_orchestrator() -> None:
+    document = read("orchestrator/API.md")
+    check_fields(section(document, "Response"), TryOnSuccess)
+    check_fields(section(document, "Timings"), StepTiming)
+    check_fields(section(document, "Errors"), TryOnFailure, set(TryOnFailure.model_fields) - set(Response.model_fields))
+
+
+def check_fields(text: str, model: type[BaseModel], fields: set[str] | None = None) -> None:
+    properties = model.model_json_schema(mode="serialization")["properties"]
+    rows = table(text, "Field")
+    assert rows.keys() == (properties.keys() if fields is None else fields)
+    for field, row in rows.items():
+        assert documented_kinds(row["Type"]) == kinds(properties[field]), field
 
 
 @each_stage
 def test_examples(name: str) -> None:
     document = read(f"{name}/API.md")
-    request, response, failure = (json.loads(block) for block in blocks(document, "json"))
+    request, response, failure, asked, answered = (json.loads(block) for block in blocks(document, "json"))
     stage, answer = STAGES[name], response_type(name)
-    assert request.keys() <= stage.request_type.model_fields.keys()
-    stage.request_type.model_validate(request)
-    assert response.keys() == answer.model_fields.keys()
-    assert response["metadata"].keys() == answer.model_fields["metadata"].annotation.model_fields.keys()
-    answer.model_validate(response)
+    for each in (request, asked):
+        assert each.keys() <= stage.request_type.model_fields.keys()
+        stage.request_type.model_validate(each)
+    for each in (response, answered):
+        assert each.keys() == answer.model_fields.keys()
+        assert each["metadata"].keys() == answer.model_fields["metadata"].annotation.model_fields.keys()
+        answer.model_validate(each)
+    assert (asked["request_id"], asked["correlation_id"]) == (answered["request_id"], answered["correlation_id"])
     check_failure(failure, document)
+
+
+def test_example_of_the_orchestrator() -> None:
+    (request,) = (json.loads(block) for block in blocks(read("orchestrator/API.md"), "json"))
+    assert request.keys() <= TryOnRequest.model_fields.keys()
+    TryOnRequest.model_validate(request)
 
 
 def test_example_in_the_readme() -> None:
@@ -211,43 +257,232 @@ def test_error_codes_in_the_readme() -> None:
     assert everything <= documented.keys()
 
 
+def kafka_errors() -> set[type[errors.VtryonError]]:
+    """The errors that some module of the Kafka side has of its own."""
+    modules = (importlib.import_module(each.name) for each in walked(kafka_transport))
+    kinds = (kind for module in modules for kind in vars(module).values() if inspect.isclass(kind))
+    return {kind for kind in kinds if issubclass(kind, errors.VtryonError) and kind.__module__.startswith(PACKAGE)}
+
+
+PACKAGE = kafka_transport.__name__
+
+
+def walked(package: Any) -> Iterator[pkgutil.ModuleInfo]:
+    return pkgutil.iter_modules(package.__path__, f"{package.__name__}.")
+
+
+def orchestrator_codes() -> set[str]:
+    """Those of a try-on itself, which are written where they arise."""
+    sources = [file.read_text(encoding="utf-8") for file in (ROOT / "orchestrator").glob("*.py")]
+    return {code for source in sources for code in re.findall(r'(?:code=| or )"([A-Z_]+)"', source)}
+
+
+def test_error_codes_of_kafka_in_the_readme() -> None:
+    rows = table(section(read("README.md"), "On Kafka besides"), "Code")
+    retries = {kind.code: "yes" if kind.retryable else "no" for kind in kafka_errors()}
+    known = {kind.code for kind in vars(errors).values() if inspect.isclass(kind) and hasattr(kind, "code")}
+    assert rows.keys() == retries.keys() | (orchestrator_codes() - known)
+    assert {code: row["Retry"] for code, row in rows.items() if code in retries} == retries
+
+
+def test_error_codes_of_the_orchestrator() -> None:
+    own = set(table(section(read("orchestrator/API.md"), "Error codes"), "Code"))
+    assert own == orchestrator_codes() - {"INTERNAL_ERROR"} | {errors.InvalidRequestError.code}
+
+
+@each_stage
+def test_kafka_section(name: str) -> None:
+    """Flags, environment and defaults of --mode kafka, and the codes that come with it."""
+    text = section(read(f"{name}/API.md"), "Kafka")
+    rows = {row["Environment"].strip("`"): row for row in table(text, "What").values()}
+    names = Names.of(name, WorkerSettings())
+    defaults = {
+        "KAFKA_BOOTSTRAP_SERVERS": KafkaSettings().kafka_bootstrap_servers,
+        "KAFKA_REQUEST_TOPIC": names.requests,
+        "KAFKA_RESPONSE_TOPIC": names.responses,
+        "KAFKA_CONSUMER_GROUP": group_of(name),
+    }
+    assert {variable: row["Default"].strip("`") for variable, row in rows.items()} == defaults
+    for variable, row in rows.items():
+        given = worker_settings(name, ["--mode", "kafka", row["Flag"].strip("`"), "changed"])
+        assert getattr(given, variable.lower()) == "changed"
+    codes = {kind.code: kind for kind in kafka_errors()}
+    for code, row in table(text, "Code").items():
+        assert row["Retry"] == ("yes" if codes[code].retryable else "no")
+    assert DeadlineExceededError.code in table(text, "Code")
+    assert f"Unset: {names.requests}, {names.responses}, {names.group}." in read(f"{name}/.env.example")
+
+
 # ---- settings
 
 
 def changeable(name: str) -> set[str]:
     """The defaults of requests that the environment can change."""
-    return {field.upper() for field in STAGES[name].options_type.model_fields if field in request_fields(name)}
+    return {field.upper() for field in CONFIGS[name].model_fields if field in request_fields(name)}
 
 
 def request_fields(name: str) -> set[str]:
-    return set(STAGES[name].request_type.model_fields)
+    return set(REQUESTS[name].model_fields)
 
 
-def test_settings_table() -> None:
-    rows = table(section(read("README.md"), "Settings"), "Variable")
-    assert rows.keys() == {name.upper() for name in Settings.model_fields}
-    for name, field in Settings.model_fields.items():
-        row, value = rows[name.upper()], field.default
+@pytest.mark.parametrize(
+    ("heading", "kind", "names"),
+    [
+        ("Settings", Settings, set(Settings.model_fields)),
+        ("Kafka", KafkaSettings, set(KafkaSettings.model_fields) - set(Settings.model_fields)),
+        ("Workers", WorkerSettings, set(WorkerSettings.model_fields) - set(KafkaSettings.model_fields)),
+        ("The orchestrator", Config, set(vars(Config)["__annotations__"])),
+    ],
+)
+def test_settings_table(heading: str, kind: type[Settings], names: set[str]) -> None:
+    rows = table(section(read("README.md"), heading), "Variable")
+    assert rows.keys() == {name.upper() for name in names}
+    for name in names:
+        row, field = rows[name.upper()], kind.model_fields[name]
+        value = field.default
         shown = str(value).lower() if isinstance(value, bool) else f"{value:g}" if isinstance(value, float) else value
-        assert row["Default"] == ("unset" if value in (None, []) else f"`{shown}`"), name
+        assert row["Default"] == ("unset" if value in (None, [], {}) else f"`{shown}`"), name
         if get_origin(field.annotation) is Literal:
             assert all(f"`{choice}`" in row["Meaning"] for choice in get_args(field.annotation)), name
 
 
-@each_stage
+@each_service
 def test_environment(name: str) -> None:
     named = spans(section(read(f"{name}/API.md"), "Environment"))
     assert {span for span in named if span.isupper()} == changeable(name)
 
 
-@each_stage
+@each_service
 def test_env_example(name: str) -> None:
     """It shows what it says: settings that exist, at their defaults."""
-    file, config = ROOT / name / ".env.example", STAGES[name].options_type
+    file = ROOT / name / ".env.example"
+    kinds = [Config] if name == "orchestrator" else [CONFIGS[name], WorkerSettings]
     variables = set(dotenv_values(file))
-    assert variables <= {field.upper() for field in config.model_fields}
+    assert variables <= {field.upper() for kind in kinds for field in kind.model_fields}
     assert changeable(name) <= variables
-    assert config(_env_file=file) == config(_env_file=None)
+    for kind in kinds:
+        assert kind(_env_file=file) == kind(_env_file=None)
+
+
+# ---- Kafka
+
+
+def test_topics_table() -> None:
+    rows = table(section(read(KAFKA), "Topics"), "Topic")
+    assert list(rows) == [topic.name for topic in TOPICS]
+    for topic in TOPICS:
+        row = rows[topic.name]
+        days = int(topic.config["retention.ms"]) // DAY_MS
+        kept = f"{days} day{'s' if days > 1 else ''}"
+        compacted = ", compacted" if "compact" in topic.config.get("cleanup.policy", "") else ""
+        assert row["Purpose"] == topic.purpose
+        assert row["Joined"] == ("yes" if topic.joined else "no")
+        assert row["Kept"] == kept + compacted
+        if topic.name in generate_schemas.CONTRACTS:
+            assert spans(row["Value"]) == [contract.__name__ for contract in generate_schemas.CONTRACTS[topic.name]]
+
+
+def test_groups() -> None:
+    text = section(read(KAFKA), "Topics")
+    groups = {group_of(name) for name in STAGES} | {Config().kafka_consumer_group}
+    assert groups == {span for span in spans(text) if span.endswith("-group")}
+
+
+def test_headers_table() -> None:
+    rows = table(section(read(KAFKA), "Headers"), "Header")
+    of_topics = {topic.name: generate_schemas.headers_of(topic.name) for topic in TOPICS}
+    assert rows.keys() == set(generate_schemas.OF_ALL).union(*of_topics.values())
+    words: dict[str, Callable[[str], bool]] = {
+        "all": lambda topic: True,
+        "stages' requests": lambda topic: topic in map(request_topic, STAGES),
+        "stages' responses": lambda topic: topic in map(response_topic, STAGES),
+        "requests": lambda topic: topic.endswith("-requests"),
+        "dead letters": lambda topic: topic.endswith("-dlq"),
+        "`tryon-status`": lambda topic: topic == "tryon-status",
+    }
+    for name, row in rows.items():
+        carry = {topic for topic, own in of_topics.items() if name in own or name in generate_schemas.OF_ALL}
+        kept = (
+            carry if row["On"] in ("all", "dead letters") else {topic for topic in carry if not topic.endswith("-dlq")}
+        )
+        assert kept == {topic for topic in of_topics if words[row["On"]](topic)}, name
+
+
+@pytest.mark.parametrize(
+    "topic",
+    [
+        topic
+        for topic in generate_schemas.CONTRACTS
+        if not topic.startswith(tuple(name.replace("_", "-") for name in STAGES))
+    ],
+)
+def test_messages(topic: str) -> None:
+    """Each kind of message has an example, just as it would be written; what comes from outside may leave out much."""
+    contracts = list(generate_schemas.CONTRACTS[topic])
+    examples = [json.loads(block) for block in blocks(section(read(KAFKA), topic), "json")]
+    assert len(examples) == len(contracts)
+    for example, contract in zip(examples, contracts, strict=True):
+        from_outside = topic in generate_schemas.FROM_OUTSIDE
+        written = contract.model_validate(example).model_dump_json(exclude_unset=from_outside)
+        assert json.loads(written) == example
+
+
+class Client:
+    """Stands in for a producer and for a consumer."""
+
+    sent: list[tuple[str, bytes]]
+    answer: bytes
+
+    def __init__(self, properties: Mapping[str, Any]) -> None:
+        self.properties = properties
+
+    def produce(self, topic: str, value: bytes) -> None:
+        self.sent.append((topic, value))
+
+    def flush(self) -> None: ...
+
+    def subscribe(self, topics: list[str]) -> None:
+        assert topics == [TRYON_RESPONSES]
+        assert self.properties["isolation.level"] == "read_committed"
+
+    def poll(self, timeout: float) -> "Client":
+        return self
+
+    def error(self) -> None: ...
+
+    def value(self) -> bytes:
+        return self.answer
+
+    def close(self) -> None: ...
+
+
+def test_from_another_program(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    """The two programs do what they are there for."""
+    asks, reads = blocks(section(read(KAFKA), "From another program"), "python")
+    answer, *_ = blocks(section(read(KAFKA), TRYON_RESPONSES), "json")
+    monkeypatch.setattr(Client, "sent", [], raising=False)
+    monkeypatch.setattr(Client, "answer", answer.encode(), raising=False)
+    monkeypatch.setattr(confluent_kafka, "Producer", Client)
+    monkeypatch.setattr(confluent_kafka, "Consumer", Client)
+    exec(asks, {})  # noqa: S102
+    ((topic, value),) = Client.sent
+    assert topic == TRYON_REQUESTS
+    assert json.loads(value).keys() <= TryOnRequest.model_fields.keys()
+    TryOnRequest.model_validate_json(value)
+    exec(reads, {})  # noqa: S102
+    assert capsys.readouterr().out.strip() == json.loads(answer)["image_path"]
+
+
+def test_settings_of_security() -> None:
+    (block,) = blocks(section(read(KAFKA), "Security"), "sh")
+    given = dict(line.removeprefix("export ").split("=", 1) for line in block.splitlines())
+    settings = TypeAdapter(KafkaSettings).validate_python({name.lower(): value for name, value in given.items()})
+    assert {name.lower() for name in given} <= settings.model_fields_set
+
+
+def test_codes_of_avro() -> None:
+    rows = table(section(read(KAFKA), "Avro"), "Code")
+    assert rows.keys() == {kind.code for kind in kafka_errors() if kind.__module__.endswith(".avro")}
 
 
 # ---- commands
@@ -255,56 +490,132 @@ def test_env_example(name: str) -> None:
 
 def vtryon_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser()
-    models_command.add_commands(parser.add_subparsers(required=True))
+    groups = parser.add_subparsers(required=True)
+    for each in (submit, tryons, doctor, topics, dlq, models_command, kafka):
+        each.add_commands(groups)
     return parser
 
 
 def check_script(script: Path, words: list[str]) -> None:
-    if script.name == "main.py":
+    if script.name == "main.py" and ("--mode", "kafka") in pairwise(words):
+        worker_settings(script.parent.name, words)
+    elif script.name == "main.py":
         kind = STAGES[script.parent.name]
         stage = kind(kind.options_type(), Models(Settings()))
         fields = vars(_parser(stage).parse_args(words))
         del fields["mode"]
         parse(stage.request_type, stage.options, fields)
     else:
-        source = read(str(script))
-        assert all(re.search(rf"\b{word[2:]}\b", source) for word in words if word.startswith("--")), words
+        check_flags(read(str(script)), words)
+
+
+def check_flags(source: str, words: list[str]) -> None:
+    assert all(re.search(rf"\b{word[2:]}\b", source) for word in words if word.startswith("--")), words
+
+
+def check_module(module: str, words: list[str]) -> None:
+    found = importlib.util.find_spec(module)
+    assert found is not None, module
+    assert found.origin is not None, module
+    folder = Path(found.origin).parent
+    main = folder / "main.py" if found.submodule_search_locations else Path(found.origin)
+    check_flags(main.read_text(encoding="utf-8"), words)
+    if "--stages" in words:
+        assert set(words[words.index("--stages") + 1].split(",")) <= STAGES.keys()
+
+
+def run_in_the_foreground(words: list[str]) -> list[str]:
+    """The command without what the shell is to do with it: `> file 2>&1 &`."""
+    if words[-1] != "&":
+        return words
+    assert words[-4::2] == [">", "2>&1"], words
+    return words[:-4]
 
 
 @each_document
 def test_commands(document: str) -> None:
-    settings = {field.upper() for kind in STAGES.values() for field in kind.options_type.model_fields}
-    for words in commands(read(document)):
+    kinds = (*CONFIGS.values(), WorkerSettings)
+    settings = {field.upper() for kind in kinds for field in kind.model_fields}
+    for words in map(run_in_the_foreground, commands(read(document))):
         match words:
             case ["make", target]:
                 assert target in targets()
-            case ["python", "-m", module]:
-                assert importlib.util.find_spec(module)
+            case ["python", "-m", module, *arguments]:
+                check_module(module, arguments)
             case ["python", script, *arguments]:
                 check_script(Path(script), arguments)
             case ["vtryon", *arguments]:
                 vtryon_parser().parse_args(arguments)
             case ["export", setting]:
                 assert setting.partition("=")[0] in settings
+            case ["pip", "install", "vtryon[avro]"] | ["kill" | "wait", "%1", "%2"] | [".", ".venv/bin/activate"]:
+                pass
             case _:
-                assert words == [".", ".venv/bin/activate"], f"teach this test the command {words}"
+                pytest.fail(f"teach this test the command {words}")
+
+
+@each_document
+def test_commands_within_the_text(document: str) -> None:
+    """As far as they are whole: `vtryon dlq list sampling`, `python sampling/main.py --mode kafka`."""
+    commands_of_vtryon = list(known_commands(vtryon_parser()))
+    known, whole = [words for words, _ in commands_of_vtryon], [words for words, whole in commands_of_vtryon if whole]
+    for words in map(str.split, spans(read(document))):
+        if words[:2] == ["python", "-m"]:
+            check_module(words[2], [word for word in words[3:] if word != "--help"])
+        elif words[0] == "python" and "--help" not in words and "standalone" not in words:
+            check_script(Path(words[1]), words[2:])
+        elif words[0] == "vtryon" and len(words) > 1:
+            assert words[1:] in known or any(words[1 : len(each) + 1] == each for each in whole), words
+
+
+def known_commands(parser: argparse.ArgumentParser) -> Iterator[tuple[list[str], bool]]:
+    """The words of each, and whether it can be given like that: a group of commands can't."""
+    for action in parser._actions:
+        if isinstance(action, argparse._SubParsersAction):
+            for name, inner in action.choices.items():
+                deeper = [([name, *words], whole) for words, whole in known_commands(inner)]
+                yield [name], not deeper
+                yield from deeper
 
 
 def targets() -> set[str]:
     return set(re.findall(r"^([a-z-]+):", read("Makefile"), re.MULTILINE))
 
 
+def command_line_flags() -> set[str]:
+    """All that any command takes."""
+    folders = (
+        "orchestrator/cli",
+        "orchestrator",
+        "shared_utils",
+        "shared_utils/transports/kafka",
+        "benchmarks",
+        "scripts",
+    )
+    sources = [file.read_text(encoding="utf-8") for folder in folders for file in (ROOT / folder).glob("*.py")]
+    found = {flag for source in sources for flag in re.findall(r'add_argument\(\s*"--([a-z-]+)"', source)}
+    return {flag.replace("-", "_") for flag in found}
+
+
 @each_document
 def test_make_targets_and_flags(document: str) -> None:
     named = spans(read(document))
-    assert {span.removeprefix("make ") for span in named if span.startswith("make ")} <= targets()
-    flags = {"mode", "help"}.union(*(request_fields(name) for name in STAGES))
+    assert {span.split()[1] for span in named if span.startswith("make ")} <= targets()
+    flags = {"mode", "help"}.union(command_line_flags(), *(request_fields(name) for name in STAGES))
     used = {span.split()[0][2:].replace("-", "_") for span in named if re.match(r"--[a-z]", span)}
     assert used <= flags
 
 
 def test_every_target_is_in_contributing() -> None:
     assert targets() - {"help"} == {name.removeprefix("make ") for name in table(read("CONTRIBUTING.md"), "Command")}
+
+
+def test_floors() -> None:
+    named = set(spans(section(read("CONTRIBUTING.md"), "The floors")))
+    contracts = tomllib.loads(read("pyproject.toml"))["tool"]["importlinter"]["contracts"]
+    told = ("shared_utils", "shared_utils.transports.kafka", "orchestrator")
+    layers = [layer for each in contracts if each.get("containers", [""])[0] in told for layer in each["layers"]]
+    assert {part for layer in layers for part in layer.split(" | ")} - {"__main__"} <= named
 
 
 @each_stage

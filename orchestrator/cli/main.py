@@ -4,11 +4,18 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-from orchestrator.cli import models
+from confluent_kafka import KafkaException
+
+from orchestrator.cli import dlq, doctor, kafka, models, submit, topics, tryons
 from shared_utils import __version__
 from shared_utils.errors import VtryonError
 from shared_utils.settings import Settings
 from shared_utils.telemetry.logs import start_logging
+from shared_utils.transports.kafka.client import explained
+from shared_utils.transports.kafka.settings import KafkaSettings
+
+STOPPED = 130
+"""What shells report of a command that was stopped by Ctrl-C."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -16,7 +23,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="vtryon", description="Self-hosted virtual try-on.")
     parser.add_argument("--version", action="version", version=f"vtryon {__version__}")
     groups = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
-    models.add_commands(groups)
+    for each in (submit, tryons, doctor, topics, dlq, models, kafka):
+        each.add_commands(groups)
     given = parser.parse_args(arguments)
 
     settings = Settings.read()
@@ -26,6 +34,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except VtryonError as error:
         print(f"vtryon: {error.message}", file=sys.stderr)  # noqa: T201
         return 1
+    except KafkaException as failed:
+        print(f"vtryon: {explained(failed, KafkaSettings.read())}", file=sys.stderr)  # noqa: T201
+        return 1
+    except KeyboardInterrupt:
+        return STOPPED
 
 
 if __name__ == "__main__":

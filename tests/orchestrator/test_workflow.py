@@ -262,3 +262,17 @@ def test_cancel_stops_what_runs_and_answers() -> None:
 def test_news_of_an_unknown_try_on_changes_nothing() -> None:
     for event in (CancelRequested(START), Expired("sampling", "x", START), Answered("sampling", "x", START)):
         assert advance(None, event, POLICY) == Decision(None)
+
+
+def test_what_was_cancelled_before_it_came_is_answered_and_never_begun() -> None:
+    decision = advance(None, Submitted(request(), START, cancelled=True), POLICY)
+    assert decision.tryon is not None
+    assert (decision.tryon.state, decision.tryon.steps) == ("cancelled", {})
+    assert decision.commands == (Respond(decision.tryon),)
+
+
+def test_files_and_trace_stay_with_the_try_on() -> None:
+    decision = advance(None, Submitted(request(), START, work_dir="/w", trace={"traceparent": "t"}), POLICY)
+    assert decision.tryon is not None
+    assert decision.tryon.trace == {"traceparent": "t"}
+    assert {asked.fields["output_dir"] for asked in decision.commands if isinstance(asked, AskStage)} == {"/w"}

@@ -52,7 +52,11 @@ def _parser(stage: Stage) -> argparse.ArgumentParser:
         usage="%(prog)s --mode standalone [--FIELD VALUE ...]",
         allow_abbrev=False,
     )
-    parser.add_argument("--mode", choices=["standalone"], default="standalone", help="how to run (default: standalone)")
+    parser.add_argument(
+        "--mode",
+        choices=["standalone", "kafka"],
+        help="standalone: this one request (default); kafka: requests from Kafka, see --mode kafka --help",
+    )
     # What this stage is about comes first, what every request carries last.
     for name in sorted(fields, key=lambda name: (name in Request.model_fields, not fields[name].is_required())):
         parser.add_argument(

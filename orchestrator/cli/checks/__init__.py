@@ -1,0 +1,1 @@
+"""What `vtryon doctor` looks at."""

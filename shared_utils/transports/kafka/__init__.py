@@ -1,0 +1,1 @@
+"""A stage behind Kafka, and what the orchestrator shares with it."""

@@ -1,0 +1,277 @@
+"""A stage on Kafka: one request in hand, its answer and how far was read made known in one transaction.
+
+The order, which everything about delivery rests on: the artifact is on the disk, then the transaction begins; into it
+go the answer, the dead letter if there is one, and the offset; then it is committed. What is aborted nobody sees, and
+the request is done again, by this worker or another, under the same name and with the same files.
+"""
+
+import logging
+import threading
+import time
+from dataclasses import dataclass
+
+from confluent_kafka import Consumer, KafkaException, TopicPartition
+from confluent_kafka import Message as Record
+
+from shared_utils.contracts import Failure, Success, now
+from shared_utils.errors import CancelledError, InternalError, VtryonError
+from shared_utils.stage import Stage
+from shared_utils.transports.kafka import topics
+from shared_utils.transports.kafka.asked import Asked
+from shared_utils.transports.kafka.cancels import Cancels
+from shared_utils.transports.kafka.client import close, make_consumer, make_transactional_producer
+from shared_utils.transports.kafka.dead_letters import dead_letter
+from shared_utils.transports.kafka.job import Job
+from shared_utils.transports.kafka.messages import (
+    DEADLINE_EXCEEDED,
+    REQUEST_PARTITION,
+    WORKER,
+    Codec,
+    InvalidMessageError,
+    place,
+)
+from shared_utils.transports.kafka.news import News
+from shared_utils.transports.kafka.reading import PATIENCE
+from shared_utils.transports.kafka.sending import Outgoing
+from shared_utils.transports.kafka.settings import WorkerSettings
+from shared_utils.transports.kafka.transactions import (
+    FencedError,
+    MembershipLostError,
+    TransactionAbortedError,
+    group_metadata,
+    in_transaction,
+)
+
+log = logging.getLogger("vtryon.kafka")
+
+IDLE_SECONDS = 0.5
+"""How long a worker without work looks away; a request that comes wakes it."""
+BUSY_SECONDS = 0.1
+"""How often one with a job in hand polls; the job's end wakes it."""
+PART_OF_POLL = 0.7
+"""Of max.poll.interval.ms: whoever holds up a rebalance for longer than that is thrown out of the group."""
+COMMITS = 3
+"""How often the transaction of one result is tried: what took a minute is worth it."""
+NO_DEAD_LETTER = {"CANCELLED", DEADLINE_EXCEEDED}
+"""Failures that say nothing against the request."""
+
+
+class DeadlineExceededError(VtryonError):
+    """The request's deadline passed before anybody came to it. Nothing was done: nobody waits for it."""
+
+    code = DEADLINE_EXCEEDED
+
+
+@dataclass(frozen=True)
+class Names:
+    """Where a stage's requests come from, where its answers go, and whom it shares the work with."""
+
+    requests: str
+    responses: str
+    group: str
+
+    @classmethod
+    def of(cls, stage: str, settings: WorkerSettings) -> "Names":
+        return cls(
+            settings.kafka_request_topic or topics.request_topic(stage),
+            settings.kafka_response_topic or topics.response_topic(stage),
+            settings.kafka_consumer_group or topics.group(stage),
+        )
+
+
+@dataclass(frozen=True)
+class Post:
+    """What a worker keeps when it joins its group anew."""
+
+    stage: Stage
+    settings: WorkerSettings
+    names: Names
+    codec: Codec
+    cancels: Cancels
+    news: News
+    replies: int
+    """Partitions of the response topic."""
+    instance: str
+
+
+class Worker:
+    """One membership in the group, from joining to leaving."""
+
+    def __init__(self, post: Post) -> None:
+        self._post = post
+        self._job: Job | None = None
+        self._ahead: Record | None = None
+        """The request after the one in hand."""
+        self._paused = False
+        self._producer = make_transactional_producer(post.settings, post.instance)
+        newer = post.settings.kafka_group_protocol == "consumer"
+        self._consumer: Consumer = make_consumer(
+            post.settings,
+            post.names.group,
+            **({} if newer else {"partition.assignment.strategy": "cooperative-sticky"}),
+        )
+        self._consumer.subscribe(
+            [post.names.requests], on_assign=self._on_assign, on_revoke=self._on_revoke, on_lost=self._on_lost
+        )
+
+    def run(self, stopping: threading.Event) -> None:
+        """Work until `stopping` is set and the job in hand is finished or handed back."""
+        while not stopping.is_set():
+            if self._job is None:
+                self._look_for_work()
+            else:
+                self._poll_beside(self._job)
+        self._drain()
+
+    def close(self) -> None:
+        close(self._consumer)
+
+    def _drain(self) -> None:
+        deadline = time.monotonic() + self._post.settings.kafka_drain_seconds
+        while self._job is not None and time.monotonic() < deadline:
+            self._poll_beside(self._job)
+        if self._job is not None:
+            log.warning("%s: not finished in time, left to another worker", self._job.asked.request_id)
+            self._job.drop()
+
+    def _poll_beside(self, job: Job) -> None:
+        """Wait for the job, but not so long that Kafka takes us for dead."""
+        if job.done.wait(BUSY_SECONDS):
+            self._finish(job)
+            return
+        record = self._poll(0)
+        if record is not None:
+            # Reading on would fill the memory with what somebody else may do. And one is read ahead because a fetch
+            # that was paused begins again only after up to a second: that would be lost between any two jobs.
+            self._ahead = record
+            self._consumer.pause(self._consumer.assignment())
+            self._paused = True
+
+    def _look_for_work(self) -> None:
+        if self._paused:
+            self._consumer.resume(self._consumer.assignment())
+            self._paused = False
+        record, self._ahead = self._ahead or self._poll(IDLE_SECONDS), None
+        if record is not None:
+            self._take(record)
+
+    def _poll(self, seconds: float) -> Record | None:
+        record = self._consumer.poll(seconds)
+        error = None if record is None else record.error()
+        if error is None:
+            return record
+        if error.fatal():
+            raise KafkaException(error)
+        log.warning("%s: %s", self._post.names.requests, error.str())
+        return None
+
+    def _take(self, record: Record) -> None:
+        try:
+            asked = Asked.by(record, self._post.codec)
+        except InvalidMessageError as wrong:
+            log.warning("put aside: %s", wrong)
+            self._commit(record, [dead_letter(record, wrong.code, wrong.message)])
+            return
+        refusal = self._refusal(asked)
+        if refusal is not None:
+            log.info("%s is not done: %s", asked.request_id, refusal.message)
+            response = Failure.of(refusal, asked.request_id, asked.correlation_id)
+            self._commit(record, [self._answer(asked, response)])
+            return
+        self._job = Job(asked, self._post.stage, self._post.settings, self._post.cancels, self._post.news)
+
+    def _refusal(self, asked: Asked) -> VtryonError | None:
+        """Why a request need not be done."""
+        if self._post.cancels.has(asked.request_id):
+            return CancelledError("It was cancelled before it began.")
+        if asked.expired(now()):
+            return DeadlineExceededError("Its deadline had passed before its turn came.")
+        return None
+
+    def _finish(self, job: Job) -> None:
+        """Make the result known, if it is still ours to give."""
+        self._job = None
+        if job.dropped:
+            log.info("%s: left to whoever has its partition now", job.asked.request_id)
+        elif self._commit(job.asked.record, self._results(job)):
+            self._post.news.tell(job.asked, "done" if isinstance(job.response, Success) else "failed")
+
+    def _results(self, job: Job) -> list[Outgoing]:
+        asked, response = job.asked, job.response
+        if response is None:
+            error = InternalError("The worker failed. Its log has the details.")
+            response = Failure.of(error, asked.request_id, asked.correlation_id)
+        results = [self._answer(asked, response)]
+        if isinstance(response, Failure) and response.error_code not in NO_DEAD_LETTER:
+            results.append(dead_letter(asked.record, response.error_code, response.error_message, job.history))
+        return results
+
+    def _answer(self, asked: Asked, response: Success | Failure) -> Outgoing:
+        topic = self._post.names.responses
+        return Outgoing(
+            topic=topic,
+            key=asked.key,
+            value=self._post.codec.encode(topic, response),
+            headers=asked.echoed | {WORKER: self._post.instance, REQUEST_PARTITION: asked.record.partition()},
+            partition=asked.reply_partition(self._post.replies),
+        )
+
+    def _commit(self, record: Record, outgoing: list[Outgoing]) -> bool:
+        """The one place where anything of a worker's becomes visible, apart from its news."""
+        read = place(record)
+        read.offset += 1
+        for left in reversed(range(COMMITS)):
+            try:
+                in_transaction(self._producer, outgoing, [read], group_metadata(self._consumer))
+            except MembershipLostError:
+                log.warning("a result is dropped: partition %d is somebody else's now", read.partition)
+                return False
+            except (TransactionAbortedError, FencedError) as failed:
+                log.warning("a transaction failed, and its result is still in hand: %s", failed)
+                if not left:
+                    raise
+                if isinstance(failed, FencedError):
+                    # A new one under the same name ends what the old one left open, one way or the other.
+                    self._producer = make_transactional_producer(self._post.settings, self._post.instance)
+                    if self._was_committed(read):
+                        return True
+            else:
+                return True
+        return False
+
+    def _was_committed(self, read: TopicPartition) -> bool:
+        (found,) = self._consumer.committed([read], timeout=PATIENCE)
+        return bool(found.offset >= read.offset)
+
+    # ---- rebalances: called from inside poll
+
+    def _on_assign(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
+        consumer.incremental_assign(partitions)
+        if self._paused:
+            consumer.pause(partitions)
+
+    def _on_revoke(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
+        """A job whose partition is to go is finished first, or dropped if that takes too long."""
+        self._forget_ahead(partitions)
+        job = self._job
+        if job is None or not _holds(partitions, job.asked.record):
+            return
+        log.info("%s: its partition is to move; finishing first", job.asked.request_id)
+        if job.done.wait(min(self._post.settings.kafka_drain_seconds, self._post.settings.poll_seconds * PART_OF_POLL)):
+            self._finish(job)
+        else:
+            job.drop()
+
+    def _on_lost(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
+        self._forget_ahead(partitions)
+        if self._job is not None and _holds(partitions, self._job.asked.record):
+            self._job.drop()
+
+    def _forget_ahead(self, partitions: list[TopicPartition]) -> None:
+        if self._ahead is not None and _holds(partitions, self._ahead):
+            self._ahead = None
+
+
+def _holds(partitions: list[TopicPartition], record: Record) -> bool:
+    where = place(record)
+    return any((each.topic, each.partition) == (where.topic, where.partition) for each in partitions)
