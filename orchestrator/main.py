@@ -4,6 +4,7 @@ import argparse
 import logging
 import sys
 from collections.abc import Sequence
+from contextlib import closing
 from pathlib import Path
 
 if __name__ == "__main__":
@@ -45,9 +46,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def orchestrate(config: Config) -> None:
     """Run until the process is told to end."""
-    codec, cleaner = make_codec(config), Cleaner(config)
     instance = Instance(config, config.kafka_consumer_group)
-    with stopped_by_signals() as stopping:
+    with (
+        closing(make_codec(config)) as codec,
+        closing(Cleaner(config)) as cleaner,
+        closing(instance),
+        stopped_by_signals() as stopping,
+    ):
 
         def membership() -> None:
             topics.check(config)
@@ -59,8 +64,6 @@ def orchestrate(config: Config) -> None:
                 engine.close()
 
         again_and_again(membership, instance.name, stopping)
-    cleaner.close()
-    instance.release()
 
 
 if __name__ == "__main__":

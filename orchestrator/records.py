@@ -1,6 +1,7 @@
 """What the orchestrator sends, as records: requests and cancellations to stages, states, answers, dead letters."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 from orchestrator.models import StepTiming, TryOnFailure, TryOnSuccess
@@ -44,7 +45,9 @@ class Records:
         if tryon.state == "failed" and tryon.problem is not None:
             attempts = [{"step": name, "attempts": step.attempt} for name, step in tryon.steps.items()]
             story = described(topics.TRYON_REQUESTS, home, None, tryon.problem.code, tryon.problem.message, attempts)
-            yield self._outgoing(topics.dead_letter_topic(topics.TRYON_REQUESTS), tryon, tryon.request, -1, story)
+            letter = self._outgoing(topics.TRYON_REQUESTS, tryon, tryon.request, -1, story)
+            # As it would be on its own topic: that is where it goes when it is sent again.
+            yield replace(letter, topic=topics.dead_letter_topic(topics.TRYON_REQUESTS))
 
     def _outgoing(
         self, topic: str, tryon: TryOn, message: Any, partition: int, headers: dict[str, Any] | None = None

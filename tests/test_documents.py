@@ -23,7 +23,7 @@ from pydantic import BaseModel, TypeAdapter
 
 from decoding.service import Decoding
 from latent_encoder.service import LatentEncoder
-from orchestrator.cli import dlq, doctor, kafka, submit, topics, tryons
+from orchestrator.cli import dlq, doctor, kafka, model_files, submit, topics, tryons
 from orchestrator.cli import models as models_command
 from orchestrator.config import Config
 from orchestrator.models import StepTiming, TryOnFailure, TryOnRequest, TryOnSuccess
@@ -672,7 +672,7 @@ def test_paths(document: str) -> None:
 
 def test_models_table() -> None:
     rows = table(section(read("README.md"), "The real models"), "File")
-    files = {(name, kind.folder) for kind, name in models_command.WORKFLOW}
+    files = {(name, kind.folder) for kind, name in model_files.WORKFLOW}
     assert {(name, row["Folder"].strip("`")) for name, row in rows.items()} == files
 
 

@@ -30,10 +30,8 @@ from shared_utils.transports.kafka.dead_letters import (
 )
 from shared_utils.transports.kafka.messages import (
     CORRELATION_ID,
-    DEADLINE,
     Codec,
     InvalidMessageError,
-    as_number,
     decoded,
 )
 
@@ -202,7 +200,4 @@ def _replay_request(config: Config, letter: DeadLetter, states: Mapping[str, str
     if states.get(name, "running") != "running":
         said += f"\n  Nobody waits for it: its try-on {name} has ended ({states[name]}). "
         said += f"Replay that: vtryon dlq list {TRYON}"
-    deadline = as_number(letter.headers.get(DEADLINE))
-    if deadline is not None and deadline < now().timestamp():
-        said += "\n  Its deadline has passed: a worker will answer that, and do nothing."
     return said

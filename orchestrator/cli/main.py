@@ -1,6 +1,7 @@
 """`vtryon`: the command for the whole. Each group of commands is a module of its own."""
 
 import argparse
+import os
 import sys
 from collections.abc import Sequence
 
@@ -36,6 +37,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 1
     except KafkaException as failed:
         print(f"vtryon: {explained(failed, KafkaSettings.read())}", file=sys.stderr)  # noqa: T201
+        return 1
+    except BrokenPipeError:  # whoever read the output has had enough of it
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     except KeyboardInterrupt:
         return STOPPED

@@ -12,9 +12,10 @@ from confluent_kafka.cimpl import NewTopic
 
 from shared_utils.transports.kafka.apache import HOST, ApacheKafka, free_port
 from shared_utils.transports.kafka.embedded import EmbeddedBroker
+from tests.kafka.registry import Registry
 
 CreateTopic = Callable[[str, str, int], None]
-NEED_JAVA = {"apache_kafka", "secure_kafka"}
+NEED_JAVA = {"apache_kafka", "secure_kafka", "registry"}
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -63,6 +64,12 @@ def topic(broker: EmbeddedBroker | ApacheKafka, create_topic: CreateTopic) -> st
     if isinstance(broker, ApacheKafka):
         create_topic(broker.bootstrap, name, 4)
     return name
+
+
+@pytest.fixture(scope="module")
+def registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Registry]:
+    with Registry(tmp_path_factory.mktemp("registry") / "log") as running:
+        yield running
 
 
 @dataclass(frozen=True)

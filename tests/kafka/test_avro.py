@@ -29,12 +29,6 @@ SAMPLING, ANSWERS = "sampling-requests", "text-encoder-responses"
 PATHS = {"positive_encoding": "a.pt", "latent_image": "b.pt"}
 
 
-@pytest.fixture(scope="module")
-def registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Registry]:
-    with Registry(tmp_path_factory.mktemp("registry") / "log") as running:
-        yield running
-
-
 @pytest.fixture
 def client(registry: Registry) -> Iterator[SchemaRegistryClient]:
     with SchemaRegistryClient({"url": registry.url}) as connected:

@@ -11,7 +11,7 @@ from orchestrator.cli.checks.finding import Finding
 from orchestrator.config import Config
 from shared_utils.errors import VtryonError
 from shared_utils.transports.kafka import topics
-from shared_utils.transports.kafka.client import KafkaSettingsError, admin, explained
+from shared_utils.transports.kafka.client import KafkaSettingsError, admin
 from shared_utils.transports.kafka.codecs import make_codec
 
 SECONDS = 8.0
@@ -123,7 +123,9 @@ def _members(client: AdminClient, config: Config) -> Iterator[Finding]:
             if error.name() == "GROUP_ID_NOT_FOUND":
                 yield _nobody(title, group)
             else:
-                yield Finding("warn", title, f"this broker does not tell who is there: {explained(error, config)}")
+                yield Finding(
+                    "warn", title, f"who is there is not known yet, or this broker never tells: {error.str()}"
+                )
         else:
             members = len(described.members)
             if not members:

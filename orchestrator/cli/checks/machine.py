@@ -92,7 +92,7 @@ def models(config: Config) -> Iterator[Finding]:
         yield Finding("warn", "models", "not looked for: ComfyUI is not here yet")
         return
     # ComfyUI's own register of folders is for those who look only.
-    from orchestrator.cli.models import WORKFLOW  # noqa: PLC0415
+    from orchestrator.cli.model_files import WORKFLOW  # noqa: PLC0415
     from shared_utils.comfy.loader import find_model  # noqa: PLC0415
     from shared_utils.comfy.miniature import is_miniature  # noqa: PLC0415
     from shared_utils.errors import VtryonError  # noqa: PLC0415

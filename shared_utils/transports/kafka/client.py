@@ -178,7 +178,7 @@ class Instance:
                 self._lock = lock
                 return number
 
-    def release(self) -> None:
+    def close(self) -> None:
         """Let another process have the number."""
         if self._lock is not None:
             self._lock.close()

@@ -3,6 +3,7 @@
 import logging
 import threading
 from collections.abc import Sequence
+from contextlib import closing
 
 from shared_utils.errors import InternalError, InvalidRequestError, VtryonError, first_line
 from shared_utils.stage import Stage
@@ -29,12 +30,17 @@ def run_workers(stages: Sequence[Stage], settings: WorkerSettings) -> None:
         )
     for stage in stages:
         stage.warm_up()
-    codec = make_codec(settings)
-    with stopped_by_signals() as stopping:
+    with closing(make_codec(settings)) as codec, stopped_by_signals() as stopping:
         cancels = Cancels(settings, codec)
         failures: list[VtryonError] = []
         threads = [
-            threading.Thread(target=_serve, args=(stage, settings, codec, cancels, stopping, failures), name=stage.name)
+            # Daemons, so that a second Ctrl-C ends the process whatever they are doing.
+            threading.Thread(
+                target=_serve,
+                args=(stage, settings, codec, cancels, stopping, failures),
+                name=stage.name,
+                daemon=True,
+            )
             for stage in stages
         ]
         for thread in threads:
@@ -79,4 +85,4 @@ def _serve(
     finally:
         # One stage that can't go on ends the process: half a process would look healthy and do half the work.
         stopping.set()
-        instance.release()
+        instance.close()

@@ -45,6 +45,8 @@ class Codec(Protocol):
 
     def decode(self, topic: str, value: bytes) -> dict[str, Any]: ...
 
+    def close(self) -> None: ...
+
 
 class JsonCodec:
     """Plain JSON objects."""
@@ -60,6 +62,9 @@ class JsonCodec:
         if not isinstance(fields, dict):
             raise InvalidMessageError(f"A message on {topic} is a JSON {type(fields).__name__}, not an object.")
         return fields
+
+    def close(self) -> None:
+        """There is nothing to let go of."""
 
 
 def decoded(codec: Codec, record: Record) -> dict[str, Any]:

@@ -6,6 +6,7 @@ from confluent_kafka import Producer
 
 from shared_utils.comfy.progress import Step
 from shared_utils.contracts import Progress
+from shared_utils.errors import VtryonError
 from shared_utils.transports.kafka.asked import Asked
 from shared_utils.transports.kafka.messages import Codec, as_headers
 from shared_utils.transports.kafka.topics import TRYON_PROGRESS
@@ -31,13 +32,14 @@ class News:
             }
         )
         try:
+            value = self._codec.encode(TRYON_PROGRESS, news)
             self._producer.produce(
                 TRYON_PROGRESS,
                 key=asked.key,
-                value=self._codec.encode(TRYON_PROGRESS, news),
+                value=value,
                 headers=as_headers(asked.echoed),
                 partition=asked.reply_partition(self._partitions),
             )
             self._producer.poll(0)
-        except BufferError:  # no broker has taken any for a while
-            log.debug("news of %s left out", asked.request_id)
+        except (BufferError, VtryonError) as failed:  # no broker has taken any for a while, or no registry answers
+            log.debug("news of %s left out: %s", asked.request_id, failed)

@@ -29,7 +29,7 @@ def named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[
 
     yield make
     for each in made:
-        each.release()
+        each.close()
 
 
 def test_each_has_a_number_and_it_is_taken_up_again(named: Callable[..., Instance]) -> None:
@@ -37,7 +37,7 @@ def test_each_has_a_number_and_it_is_taken_up_again(named: Callable[..., Instanc
     assert first.name.endswith("-0")
     assert second.name.endswith("-1")
     assert named("other").name.endswith("-0")
-    first.release()
+    first.close()
     assert named("group").name == first.name
 
 
@@ -55,7 +55,7 @@ def test_a_killed_process_lets_go_of_its_number(named: Callable[..., Instance]) 
 def test_a_given_name_is_taken_as_it_is(named: Callable[..., Instance]) -> None:
     first, second = (named("group", kafka_instance_id="gpu-7") for _ in range(2))
     assert first.name == second.name == "group-gpu-7"
-    first.release()
+    first.close()
 
 
 @pytest.mark.parametrize("group", ["a/b", "../up", "ä b"])
