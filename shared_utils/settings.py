@@ -1,7 +1,10 @@
 """Settings come from the environment and from `.env`, under the names of their fields in capitals."""
 
+import fcntl
 import os
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal, Self
 
@@ -76,3 +79,11 @@ def cache_dir() -> Path:
     """Where downloads are kept between checkouts. VTRYON_CACHE moves it; else the XDG cache folder."""
     base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
     return Path(os.environ.get("VTRYON_CACHE") or Path(base) / "vtryon")
+
+
+@contextmanager
+def one_process_at_a_time(lock: Path) -> Iterator[None]:
+    """Processes that start together fetch a thing once; one that dies gives the lock back."""
+    with lock.open("w") as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        yield

@@ -13,12 +13,11 @@ import subprocess
 import sys
 import tarfile
 import tempfile
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 
 from shared_utils.errors import ComfyUIInitializationError, first_line
-from shared_utils.settings import Settings, cache_dir
+from shared_utils.settings import Settings, cache_dir, one_process_at_a_time
 from shared_utils.telemetry.logs import start_logging
 
 log = logging.getLogger("vtryon.comfyui")
@@ -64,7 +63,7 @@ def _provision(tree: Path) -> Path:
         ("the package index", _unpack_archive),
     ]
     failures = []
-    with _one_process_at_a_time(tree.parent / ".lock"):
+    with one_process_at_a_time(tree.parent / ".lock"):
         if _is_tree(tree):
             return tree
         for name, fetch in sources:
@@ -167,16 +166,6 @@ def _make_folder(folder: Path) -> None:
         raise ComfyUIInitializationError(
             f"The cache folder {folder} can't be made: {denied.strerror}. Set VTRYON_CACHE to one you can write to."
         ) from denied
-
-
-@contextmanager
-def _one_process_at_a_time(lock: Path) -> Iterator[None]:
-    """Four services that start together fetch once; a process that dies gives the lock back."""
-    import fcntl  # noqa: PLC0415  not on Windows, where nothing here is tested
-
-    with lock.open("w") as held:
-        fcntl.flock(held, fcntl.LOCK_EX)
-        yield
 
 
 def main() -> None:

@@ -159,4 +159,4 @@ def _gpu(count: int, device: str) -> Finding:
         return Finding("ok", "gpu", f"PyTorch sees {count}")
     if device != "cpu":
         return Finding("ok", "gpu", f"no CUDA; PyTorch uses {device}")
-    return Finding("warn", "gpu", "PyTorch sees none: miniature models run, the real ones take hours on a CPU")
+    return Finding("warn", "gpu", "PyTorch sees none: miniatures run on the CPU; the real models are made for a GPU")

@@ -4,7 +4,6 @@ For the tests, the benchmarks, and a developer's `vtryon kafka start`. Run by it
 `python -m shared_utils.transports.kafka.apache`, it only fetches the jars.
 """
 
-import fcntl
 import logging
 import os
 import random
@@ -20,7 +19,6 @@ import time
 import uuid
 from collections import deque
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Self
 
@@ -28,7 +26,7 @@ from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient
 
 from shared_utils.errors import VtryonError
-from shared_utils.settings import Settings, cache_dir
+from shared_utils.settings import Settings, cache_dir, one_process_at_a_time
 from shared_utils.telemetry.logs import start_logging
 
 log = logging.getLogger("vtryon.kafka")
@@ -106,7 +104,7 @@ def fetch_jars() -> Path:
             f"The cache folder {jars.parent} can't be made: {denied.strerror}. "
             "Set VTRYON_CACHE to one you can write to."
         ) from denied
-    with _one_process_at_a_time(jars.parent / ".lock"):
+    with one_process_at_a_time(jars.parent / ".lock"):
         if not jars.is_dir():
             log.info("fetching Apache Kafka %s with Maven, about 43 MB", VERSION)
             with tempfile.TemporaryDirectory(dir=jars.parent, prefix=".incoming-") as incoming:
@@ -352,13 +350,6 @@ def _tail(lines: str | Iterator[str]) -> str:
     return "\n".join(
         line.rstrip() for line in deque(lines.splitlines() if isinstance(lines, str) else lines, maxlen=20)
     )
-
-
-@contextmanager
-def _one_process_at_a_time(lock: Path) -> Iterator[None]:
-    with lock.open("w") as held:
-        fcntl.flock(held, fcntl.LOCK_EX)
-        yield
 
 
 def main() -> None:

@@ -20,7 +20,7 @@ def read_to_the_end(
 ) -> Iterator[Record]:
     """All committed messages up to where the topic ends now, and where transactions are open, until they are over.
 
-    `starts` says which partitions, and from which offset (None: from the beginning); without it, all of all of them.
+    `starts` says which partitions, and from which offset (None: the first); without it, all of them from their first.
     """
     try:
         bounds = _bounds(settings, topic, starts)
