@@ -54,7 +54,8 @@ def answer(stage: Stage, fields: Mapping[str, Any], watcher: Watcher = unwatched
     correlation_id = echoable(fields.get("correlation_id"))
     with job_context(stage=stage.name, request_id=request_id, correlation_id=correlation_id):
         try:
-            request = parse(stage.request_type, stage.options, {**fields, "request_id": request_id})
+            given = fields.get("request_id") or request_id  # not what is echoed: that may be a part of it only
+            request = parse(stage.request_type, stage.options, {**fields, "request_id": given})
             log.info("started")
             with watched_by(watcher):
                 response = stage.run(request)

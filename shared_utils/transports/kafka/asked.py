@@ -33,19 +33,19 @@ class Asked:
         """Raises InvalidMessageError. Ids may come as headers alone; a request without an id is given one."""
         fields, headers = decoded(codec, record), headers_of(record)
         ids = {
-            "request_id": echoable(fields.get("request_id")) or _named_after(place(record)),
-            "correlation_id": echoable(fields.get("correlation_id")) or echoable(headers.get(CORRELATION_ID)),
+            "request_id": fields.get("request_id") or _named_after(place(record)),
+            "correlation_id": fields.get("correlation_id") or headers.get(CORRELATION_ID),
         }
         return cls(record, fields | ids, headers)
 
     @property
     def request_id(self) -> str:
-        return str(self.fields["request_id"])
+        """As it can be echoed. Whether it is one is for the request to say."""
+        return str(echoable(self.fields["request_id"]))
 
     @property
     def correlation_id(self) -> str | None:
-        given: str | None = self.fields["correlation_id"]
-        return given
+        return echoable(self.fields["correlation_id"])
 
     @property
     def key(self) -> str:
