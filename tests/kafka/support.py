@@ -454,9 +454,10 @@ def unread(settings: KafkaSettings, group: str, topic: str) -> int:
     """How many messages of the topic the group has not committed."""
     asking = make_reader(settings, **{"group.id": group})
     try:
-        behind = ends(settings, topic)
-        places = asking.committed([TopicPartition(topic, n) for n in behind], timeout=PATIENCE)
-        return sum(behind[each.partition] - max(each.offset, 0) for each in places)
+        places = asking.committed([TopicPartition(topic, n) for n in ends(settings, topic)], timeout=PATIENCE)
+        bounds = [asking.get_watermark_offsets(each, timeout=PATIENCE) for each in places]
+        # Where nothing was committed, what is left of the topic counts.
+        return sum(high - max(each.offset, low) for each, (low, high) in zip(places, bounds, strict=True))
     finally:
         asking.close()
 

@@ -225,7 +225,7 @@ def test_a_worker_stopped_past_its_session_says_nothing(workshop: Workshop, apac
 
 
 def test_two_workers_of_one_name(workshop: Workshop) -> None:
-    """Of two processes with one transactional id the older is shut out, and starts over."""
+    """Of two processes with one transactional id the older is shut out; what it has in hand is not done twice."""
     first = workshop.worker("same")
     workshop.puppet.hold()
     name = workshop.ask(partition=0)
@@ -233,7 +233,7 @@ def test_two_workers_of_one_name(workshop: Workshop) -> None:
     second = workshop.worker("same")
     workshop.puppet.go()
     assert workshop.answer(name)["status"] == "success"
-    first.wait_for("starts over")
+    first.wait_for("a transaction failed")
     second.send(signal.SIGTERM)
     assert second.ended() == 0
     others = [workshop.ask(partition=number) for number in range(4)]

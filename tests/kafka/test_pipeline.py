@@ -51,7 +51,7 @@ def test_the_pipeline_equals_the_monolith(
             answer = orchestra.answer(name).value
             assert answer["status"] == "success", answer
             assert orchestra.answer(missing).value["error_code"] == "IMAGE_NOT_FOUND"
-            letters = topics.dead_letter_topic(topics.request_topic("latent_encoder"))
+            letters = topics.dead_letter_topic(topics.TRYON_REQUESTS)
             assert orchestra.eyes.one(letters, missing).headers["error_code"] == "IMAGE_NOT_FOUND"
             progress = [each.value for each in orchestra.all(topics.TRYON_PROGRESS, name)]
 
