@@ -3,7 +3,7 @@
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from typing import Never, Protocol
 
 from tqdm import tqdm
@@ -60,7 +60,6 @@ class Bars:
 
     def __init__(self) -> None:
         self._bars: dict[str, tqdm[Never]] = {}
-        self._open = ExitStack()
 
     def __enter__(self) -> "Bars":
         for number, name in enumerate(STEPS):
