@@ -12,7 +12,10 @@ class DecodingOptions(VaeOptions, OutputOptions):
 
 
 class DecodingRequest(DecodingOptions, Request):
-    latent_path: LocalPath = Field(description='The sampled latent: a .pt file with a tensor or {"samples": tensor}.')
+    latent_path: LocalPath = Field(
+        description='The sampled latent: a .pt file with a tensor or {"samples": tensor}.',
+        examples=["output/sampled_latent_first.pt"],
+    )
     output_filename: str | None = Field(
         None, description="Name of the picture in output_dir; tryon_ and the request's id if left out."
     )

@@ -17,22 +17,23 @@ ENDINGS: dict[str, ImageFormat] = {".png": "png", ".jpg": "jpg", ".jpeg": "jpg",
 
 class Decoding:
     name = "decoding"
+    verb = "decode"
     request_type = DecodingRequest
     options_type = Config
 
     def __init__(self, options: Config, models: Models) -> None:
         self.options = options
-        self._models = models
+        self.models = models
 
     def warm_up(self) -> None:
-        self._models.vae(self.options.vae_model_name)
+        self.models.vae(self.options.vae_model_name)
 
     def run(self, request: DecodingRequest) -> DecodingResponse:
         stopwatch = Stopwatch()
         filename, image_format = _name_and_format(request)
         file = output_folder(request.output_dir, self.options) / filename
         latent = read_latent(request.latent_path, self.options)
-        vae = self._models.vae(request.vae_model_name)
+        vae = self.models.vae(request.vae_model_name)
         shape = list(latent["samples"].shape)
         if shape[1] != vae.latent_channels:
             raise InputTensorMismatchError(
@@ -45,8 +46,8 @@ class Decoding:
             latent = {"samples": latent["samples"].unsqueeze(2)}
 
         with failing_as(DecodingFailedError, f"decoding {request.latent_path}"):
-            image = nodes.run(self._models.comfy, "VAEDecode", samples=latent, vae=vae)
-            content = picture_file(self._models.comfy, image, image_format, request.quality)
+            image = nodes.run(self.models.comfy, "VAEDecode", samples=latent, vae=vae)
+            content = picture_file(self.models.comfy, image, image_format, request.quality)
 
         height, width = image.shape[1:3]
         metadata = DecodingMetadata(
@@ -55,6 +56,7 @@ class Decoding:
             output_format=image_format,
             file_size=len(content),
             vae_model_name=request.vae_model_name,
+            miniature=self.models.miniature(request.vae_model_name),
             processing_time_ms=stopwatch.milliseconds(),
         )
         write_whole({file: content} | metadata_file(file, metadata, self.options))

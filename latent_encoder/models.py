@@ -19,7 +19,8 @@ class LatentEncoderOptions(VaeOptions, ScaleOptions, OutputOptions):
 
 class LatentEncoderRequest(LatentEncoderOptions, Request):
     image_path: LocalPath = Field(
-        description="Picture of the person, the area to dress painted green: PNG, JPEG, WebP."
+        description="Picture of the person, the area to dress painted green: PNG, JPEG, WebP.",
+        examples=["examples/person_masked.png"],
     )
 
 

@@ -15,22 +15,23 @@ from shared_utils.stage import Stopwatch
 
 class LatentEncoder:
     name = "latent_encoder"
+    verb = "encode"
     request_type = LatentEncoderRequest
     options_type = Config
 
     def __init__(self, options: Config, models: Models) -> None:
         self.options = options
-        self._models = models
+        self.models = models
 
     def warm_up(self) -> None:
-        self._models.vae(self.options.vae_model_name)
+        self.models.vae(self.options.vae_model_name)
 
     def run(self, request: LatentEncoderRequest) -> LatentEncoderResponse:
         stopwatch = Stopwatch()
         folder = output_folder(request.output_dir, self.options)
         picture = checked_picture(request.image_path, self.options)
-        vae = self._models.vae(request.vae_model_name)
-        comfy = self._models.comfy
+        vae = self.models.vae(request.vae_model_name)
+        comfy = self.models.comfy
 
         image = load_picture(comfy, picture)
         scaled = scaled_picture(comfy, image, request)
@@ -45,6 +46,7 @@ class LatentEncoder:
             scaled_image_shape=list(scaled.shape[1:]),
             latent_shape=list(latent.shape),
             vae_model_name=request.vae_model_name,
+            miniature=self.models.miniature(request.vae_model_name),
             processing_time_ms=stopwatch.milliseconds(),
         )
         write_whole(

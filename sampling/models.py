@@ -16,11 +16,15 @@ class SamplingParameters(SamplingOptions, Request):
 
 
 class SamplingRequest(SamplingParameters):
-    positive_encoding: LocalPath = Field(description="The text encoder's positive encoding: a .pt file.")
+    positive_encoding: LocalPath = Field(
+        description="The text encoder's positive encoding: a .pt file.", examples=["output/positive_first.pt"]
+    )
     negative_encoding: LocalPath | None = Field(
         None, description="Its negative encoding; may be left out at cfg 1, where it is not read."
     )
-    latent_image: LocalPath = Field(description="The latent encoder's latent: a .pt file.")
+    latent_image: LocalPath = Field(
+        description="The latent encoder's latent: a .pt file.", examples=["output/latent_first.pt"]
+    )
 
 
 class SamplingMetadata(SamplerOptions, Metadata):

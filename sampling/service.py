@@ -46,12 +46,13 @@ class Inputs:
 
 class Sampling:
     name = "sampling"
+    verb = "sample"
     request_type = SamplingRequest
     options_type = Config
 
     def __init__(self, options: Config, models: Models) -> None:
         self.options = options
-        self._models = models
+        self.models = models
 
     def warm_up(self) -> None:
         self._patched_model(self.options)
@@ -87,7 +88,7 @@ class Sampling:
 
         with failing_as(SamplingFailedError, "sampling"):
             sampled: Latent = nodes.run(
-                self._models.comfy,
+                self.models.comfy,
                 "KSampler",
                 model=model,
                 seed=seed,
@@ -103,6 +104,7 @@ class Sampling:
         metadata = SamplingMetadata(
             seed=seed,
             latent_shape=list(sampled["samples"].shape),
+            miniature=self.models.miniature(parameters.unet_model_name),
             processing_time_ms=stopwatch.milliseconds(),
             **parameters.model_dump(include=set(SamplerOptions.model_fields)),
         )
@@ -120,14 +122,14 @@ class Sampling:
         return conditioning
 
     def _patched_model(self, options: SamplingOptions) -> Any:
-        comfy = self._models.comfy
-        model = self._models.unet(options.unet_model_name, options.lora_model_name, options.lora_strength)
+        comfy = self.models.comfy
+        model = self.models.unet(options.unet_model_name, options.lora_model_name, options.lora_strength)
         model = nodes.run(comfy, "ModelSamplingAuraFlow", model=model, shift=options.shift)
         return nodes.run(comfy, "CFGNorm", model=model, strength=options.strength)
 
     def _check_choice(self, field: str, value: str, choices: str) -> None:
         """ComfyUI knows which samplers and schedulers it has, and would run another one's name as the default."""
-        known = getattr(self._models.comfy.module("comfy.samplers").KSampler, choices)
+        known = getattr(self.models.comfy.module("comfy.samplers").KSampler, choices)
         if value not in known:
             raise InvalidRequestError(f"{field}={value!r} is not known here. Choose one of {', '.join(known)}.")
 

@@ -168,6 +168,7 @@ class Metadata(Message):
 
     processing_time_ms: int
     timestamp: Timestamp = Field(default_factory=now)
+    miniature: bool = Field(False, description="Whether a model that was used is a miniature with random weights.")
 
 
 class Progress(Message):
@@ -180,6 +181,9 @@ class Progress(Message):
     node: str | None = Field(None, description="ComfyUI's node that runs.")
     done: int = Field(0, description="Steps of the node that are done.")
     total: int = Field(0, description="How many it has; 0 if it does not count them.")
+    preview: str | None = Field(
+        None, description="What the picture looks like by now, small: a JPEG in base64. Not with every step."
+    )
     timestamp: Timestamp = Field(default_factory=now)
 
 

@@ -18,6 +18,8 @@ class VtryonError(Exception):
 
     code: ClassVar[str] = "INTERNAL_ERROR"
     retryable: ClassVar[bool] = False
+    retry_after: int | None = None
+    """Seconds after which trying again makes sense, where that is known."""
 
     @property
     def message(self) -> str:

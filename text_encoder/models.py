@@ -20,8 +20,11 @@ class TextEncoderOptions(ClipOptions, VaeOptions, ScaleOptions, OutputOptions):
 
 
 class TextEncoderRequest(TextEncoderOptions, Request):
-    image1_path: LocalPath = Field(description="Picture 1: the person, scaled like the latent encoder does.")
-    image2_path: LocalPath = Field(description="Picture 2: the garment.")
+    image1_path: LocalPath = Field(
+        description="Picture 1: the person, scaled like the latent encoder does.",
+        examples=["examples/person_masked.png"],
+    )
+    image2_path: LocalPath = Field(description="Picture 2: the garment.", examples=["examples/garment.png"])
     image3_path: LocalPath | None = Field(
         None, description="Picture 3, for example the mask that the prompt speaks of."
     )

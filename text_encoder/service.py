@@ -17,16 +17,17 @@ from text_encoder.models import TextEncoderMetadata, TextEncoderRequest, TextEnc
 
 class TextEncoder:
     name = "text_encoder"
+    verb = "encode"
     request_type = TextEncoderRequest
     options_type = Config
 
     def __init__(self, options: Config, models: Models) -> None:
         self.options = options
-        self._models = models
+        self.models = models
 
     def warm_up(self) -> None:
-        self._models.clip(self.options.clip_model_name)
-        self._models.vae(self.options.vae_model_name)
+        self.models.clip(self.options.clip_model_name)
+        self.models.vae(self.options.vae_model_name)
 
     def run(self, request: TextEncoderRequest) -> TextEncoderResponse:
         stopwatch = Stopwatch()
@@ -41,6 +42,7 @@ class TextEncoder:
             reference_latent_shapes=[list(reference.shape) for reference in references],
             clip_model_name=request.clip_model_name,
             vae_model_name=request.vae_model_name,
+            miniature=self.models.miniature(request.clip_model_name, request.vae_model_name),
             processing_time_ms=stopwatch.milliseconds(),
         )
         positive_file = folder / f"positive_{request.request_id}.pt"
@@ -62,7 +64,7 @@ class TextEncoder:
         """The pictures under the names of the node's inputs."""
         paths = {"image1": request.image1_path, "image2": request.image2_path, "image3": request.image3_path}
         pictures = {name: checked_picture(path, self.options) for name, path in paths.items() if path is not None}
-        comfy = self._models.comfy
+        comfy = self.models.comfy
         images = {name: load_picture(comfy, picture) for name, picture in pictures.items()}
         images["image1"] = scaled_picture(comfy, images["image1"], request)
         for image in images.values():
@@ -70,10 +72,10 @@ class TextEncoder:
         return images
 
     def _encode(self, request: TextEncoderRequest, prompt: str, images: dict[str, Any]) -> Conditioning:
-        clip = self._models.clip(request.clip_model_name)
-        vae = self._models.vae(request.vae_model_name)
+        clip = self.models.clip(request.clip_model_name)
+        vae = self.models.vae(request.vae_model_name)
         with failing_as(EncodingFailedError, "encoding the prompt and the pictures"):
             conditioning: Conditioning = nodes.run(
-                self._models.comfy, "TextEncodeQwenImageEditPlus", clip=clip, vae=vae, prompt=prompt, **images
+                self.models.comfy, "TextEncodeQwenImageEditPlus", clip=clip, vae=vae, prompt=prompt, **images
             )
         return conditioning

@@ -58,6 +58,7 @@ class Loaded:
     kind: str
     file: Path
     size: int
+    miniature: bool
 
 
 class Models:
@@ -94,16 +95,21 @@ class Models:
         with busy:
             return [listing for _, listing in self._models.values()]
 
+    def miniature(self, *names: str) -> bool:
+        """Whether one of these, as far as they are loaded, is a miniature."""
+        endings = tuple(f"/{name}" for name in names)
+        return any(each.miniature for each in self.loaded() if each.file.as_posix().endswith(endings))
+
     def _get(self, key: Key, load: Callable[[], Any]) -> Any:
         # ComfyUI runs one node at a time anyway, so whoever asks while a model is being loaded waits for it.
         with busy:
             if key not in self._models:
                 self._make_room(key)
-                title = f"{key.kind.title} {key.file.name}"
-                log.info("loading the %s%s", title, " (miniature, random weights)" if is_miniature(key.file) else "")
+                title, miniature = f"{key.kind.title} {key.file.name}", is_miniature(key.file)
+                log.info("loading the %s%s", title, " (miniature, random weights)" if miniature else "")
                 with failing_as(key.kind.invalid, f"loading the {title}, which may be cut off or of another kind"):
                     model = load()
-                self._models[key] = model, Loaded(key.kind.title, key.file, _size(model, key))
+                self._models[key] = model, Loaded(key.kind.title, key.file, _size(model, key), miniature)
             self._models.move_to_end(key)
             return self._models[key][0]
 

@@ -8,7 +8,13 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
+from io import BytesIO
 from typing import Any
+
+MOST_PREVIEWS = 8
+"""Of one run of a node."""
+PREVIEW_SIDE = 160
+MOST_PREVIEW_BYTES = 16 * 1024
 
 
 @dataclass(frozen=True)
@@ -18,6 +24,8 @@ class Step:
     node: str
     done: int = 0
     total: int = 0
+    preview: bytes | None = None
+    """What the picture looks like by now: a small JPEG, with some of the sampler's steps."""
 
 
 Watcher = Callable[[Step], None]
@@ -54,4 +62,17 @@ def running(node: str) -> Iterator[None]:
 
 def comfy_hook(done: int, total: int, preview: Any = None, **others: Any) -> None:
     """What ComfyUI calls for every step of a node that counts its steps."""
-    _watcher.get()(Step(_node.get(), done, total))
+    shown = preview is not None and _is_shown(done, total)
+    _watcher.get()(Step(_node.get(), done, total, _small_jpeg(preview[1]) if shown else None))
+
+
+def _is_shown(done: int, total: int) -> bool:
+    """A thousand steps are no thousand pictures."""
+    return done * MOST_PREVIEWS // max(total, 1) != (done - 1) * MOST_PREVIEWS // max(total, 1)
+
+
+def _small_jpeg(picture: Any) -> bytes | None:
+    picture.thumbnail((PREVIEW_SIDE, PREVIEW_SIDE))
+    written = BytesIO()
+    picture.save(written, "JPEG", quality=70)
+    return written.getvalue() if written.tell() <= MOST_PREVIEW_BYTES else None

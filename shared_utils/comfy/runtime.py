@@ -116,7 +116,8 @@ def _prepare_imports(tree: Path, settings: Settings) -> None:
 
 
 def _flags(settings: Settings) -> list[str]:
-    flags = ["--disable-metadata", "--disable-all-custom-nodes"]
+    # The previews are the latent's colours by a fixed matrix: cheap, and the latent stays as it is.
+    flags = ["--disable-metadata", "--disable-all-custom-nodes", "--preview-method", "latent2rgb"]
     if settings.comfyui_memory_mode != "auto":
         flags.append(f"--{settings.comfyui_memory_mode}")
     if settings.comfyui_reserve_gb is not None:

@@ -37,7 +37,8 @@ class _Lines(logging.Formatter):
         super().__init__("%(asctime)s %(levelname)-7s %(message)s", "%H:%M:%S")
 
     def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802  logging's own name
-        ids = " ".join(f"{name}={value}" for name, value in _job.get().items())
+        # An id may be anything that somebody sent: a line break in it must not begin a line.
+        ids = " ".join(f"{name}={value if value.isprintable() else repr(value)}" for name, value in _job.get().items())
         return f"{super().formatMessage(record)}{f'  [{ids}]' if ids else ''}"
 
 

@@ -1,6 +1,8 @@
 """What a worker tells of its progress, on the topic tryon-progress. Nobody's work depends on it: it may get lost."""
 
 import logging
+from base64 import b64encode
+from typing import Any
 
 from confluent_kafka import Producer
 
@@ -28,7 +30,7 @@ class News:
                 "request_id": asked.request_id,
                 "step": self._stage,
                 "state": state,
-                **({"node": step.node, "done": step.done, "total": step.total} if step else {}),
+                **(_told(step) if step else {}),
             }
         )
         try:
@@ -43,3 +45,8 @@ class News:
             self._producer.poll(0)
         except (BufferError, VtryonError) as failed:  # no broker has taken any for a while, or no registry answers
             log.debug("news of %s left out: %s", asked.request_id, failed)
+
+
+def _told(step: Step) -> dict[str, Any]:
+    preview = None if step.preview is None else b64encode(step.preview).decode()
+    return {"node": step.node, "done": step.done, "total": step.total, "preview": preview}

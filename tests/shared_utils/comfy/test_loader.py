@@ -1,5 +1,6 @@
 """One load for each model, however often and from however many threads it is asked for."""
 
+import importlib
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -108,6 +109,23 @@ def test_strengths_do_not_fill_the_memory(model_dir: Path) -> None:
 def test_no_lora_is_needed_at_strength_0(model_dir: Path) -> None:
     models = Models(Settings(model_dir=model_dir))
     assert models.unet(UNET, "not there.safetensors", 0.0) is models.unet(UNET, "nor this.safetensors", 0.0)
+
+
+def test_whether_a_model_is_a_miniature(comfy: Comfy, model_dir: Path, tmp_path: Path) -> None:
+    safetensors: Any = importlib.import_module("safetensors.torch")
+    models = Models(Settings(model_dir=tmp_path))
+    (tmp_path / "vae" / "sub").mkdir(parents=True)
+    (tmp_path / "vae" / VAE).write_bytes((model_dir / "vae" / VAE).read_bytes())
+    # The same tensors, without the mark that says what they are.
+    safetensors.save_file(
+        safetensors.load_file(tmp_path / "vae" / VAE), tmp_path / "vae" / "sub" / "painted.safetensors"
+    )
+    assert not models.miniature(VAE)  # it is not loaded yet
+    models.vae(VAE)
+    models.vae("sub/painted.safetensors")
+    assert models.miniature(VAE)
+    assert models.miniature("sub/painted.safetensors", VAE)
+    assert not models.miniature("sub/painted.safetensors", "elsewhere.safetensors")
 
 
 def test_a_replaced_file_is_another_model(comfy: Comfy, tmp_path: Path) -> None:
