@@ -9,15 +9,16 @@ import json
 import sys
 from typing import Any
 
+from shared_utils.comfy.loader import Models
 from shared_utils.contracts import Request, Success
 from shared_utils.settings import Settings
+from shared_utils.signals import stopped_by_signals
 from shared_utils.transports.kafka import topics
 from shared_utils.transports.kafka.client import make_consumer, make_producer
-from shared_utils.transports.kafka.command import run_kafka
+from shared_utils.transports.kafka.command import run_together
 from shared_utils.transports.kafka.messages import REPLY_PARTITION, headers_of, place
 from shared_utils.transports.kafka.reading import next_batch
 from shared_utils.transports.kafka.settings import WorkerSettings
-from shared_utils.transports.kafka.staying import stopped_by_signals
 
 BATCH = 500
 
@@ -37,6 +38,8 @@ class Nothing:
 
     def __init__(self, name: str) -> None:
         self.name = name
+        self.verb = "do"
+        self.models = Models(Settings())
         self.options: Any = Settings()
 
     def warm_up(self) -> None:
@@ -73,7 +76,7 @@ def main() -> int:
     given = parser.parse_args()
     settings = WorkerSettings.read()
     if given.transactions:
-        return run_kafka([Nothing(stage) for stage in topics.STAGES], settings)
+        return run_together([Nothing(stage) for stage in topics.STAGES], settings)
     answer_in_batches(settings)
     return 0
 

@@ -25,11 +25,13 @@ import sampling.models
 import text_encoder.config
 import text_encoder.models
 from shared_utils.artifacts.paths import write_whole
+from shared_utils.comfy.loader import Models
 from shared_utils.comfy.progress import comfy_hook, running
 from shared_utils.contracts import Request, Success
 from shared_utils.errors import InputTensorInvalidError, InputTensorNotFoundError
+from shared_utils.settings import Settings
 from shared_utils.telemetry.logs import start_logging
-from shared_utils.transports.kafka.command import run_kafka
+from shared_utils.transports.kafka.command import run_together
 from shared_utils.transports.kafka.settings import WorkerSettings
 
 PAYLOAD = 64 * 1024
@@ -63,6 +65,8 @@ class StandIn:
 
     def __init__(self, name: str, milliseconds: tuple[float, float]) -> None:
         self.name = name
+        self.verb = "do"
+        self.models = Models(Settings())
         self.request_type: type[Request] = KINDS[name].request_type
         self.options: Any = KINDS[name].config()
         self._work = KINDS[name].work
@@ -154,7 +158,7 @@ def main() -> int:
     settings = WorkerSettings.read()
     start_logging(settings.log_level, settings.log_format)
     stages = [StandIn(name, (given.shortest, given.longest)) for name in given.stages.split(",")]
-    return run_kafka(stages, settings)
+    return run_together(stages, settings)
 
 
 if __name__ == "__main__":

@@ -3,18 +3,26 @@
 import argparse
 import logging
 import sys
+from collections.abc import Callable
+from importlib import import_module
 from typing import Any, Protocol
 
 from shared_utils.comfy.loader import Models
 from shared_utils.stage import Stage
 from shared_utils.telemetry.logs import start_logging
-from shared_utils.transports.cli.standalone import run_standalone
-from shared_utils.transports.kafka.command import run_kafka, worker_settings
 
 log = logging.getLogger("vtryon.serve")
 
 STOPPED = 130
 """What shells report of a command that was stopped by Ctrl-C."""
+WAYS_IN = {
+    "standalone": "cli.standalone",
+    "kafka": "kafka.command",
+    "rest": "rest.command",
+    "grpc": "grpc.command",
+    "files": "files.command",
+}
+"""Each has a function `run_<mode>(stage)`, which gives the exit code. Only the one that is asked for is imported."""
 
 
 class StageType(Protocol):
@@ -30,14 +38,19 @@ def serve(stage_type: StageType) -> int:
     """Run a service until it is done; the exit code."""
     options = stage_type.options_type.read()
     start_logging(options.log_level, options.log_format)
+    mode = _mode_given() or options.mode
+    # Whoever names one that there is not is told so by the first, which shows them all.
+    way_in = mode if mode in WAYS_IN else "standalone"
     try:
-        if (_mode_given() or options.mode) == "kafka":
-            settings = worker_settings(stage_type.name)
-            return run_kafka([stage_type(options, Models(options))], settings)
-        return run_standalone(stage_type(options, Models(options)), options)
+        return _way_in(way_in)(stage_type(options, Models(options)))
     except KeyboardInterrupt:
         log.warning("stopped")
         return STOPPED
+
+
+def _way_in(mode: str) -> Callable[[Stage], int]:
+    run: Callable[[Stage], int] = getattr(import_module(f"shared_utils.transports.{WAYS_IN[mode]}"), f"run_{mode}")
+    return run
 
 
 def _mode_given() -> str | None:

@@ -14,7 +14,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
 MemoryMode = Literal["auto", "gpu-only", "highvram", "lowvram", "novram"]
 Dtype = Literal["auto", "fp32", "fp16", "bf16"]
 Attention = Literal["auto", "pytorch", "split", "quad", "sage", "flash"]
-NEVER_SHOWN = ("PASSWORD", "PROPERTIES", "USER_INFO")
+NEVER_SHOWN = ("PASSWORD", "PROPERTIES", "USER_INFO", "SECRET", "API_KEY")
 """What the names of settings that may hold a secret have in them."""
 
 
@@ -23,7 +23,7 @@ class Settings(BaseSettings):
 
     model_config = SettingsConfigDict(env_file=".env", env_ignore_empty=True, extra="ignore", frozen=True)
 
-    mode: Literal["standalone", "kafka"] = Field(
+    mode: Literal["standalone", "kafka", "rest", "grpc", "files"] = Field(
         "standalone", description="How a service is reached, unless --mode says so."
     )
 

@@ -12,6 +12,7 @@ from typing import Any, Protocol, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
+from shared_utils.comfy.loader import Models
 from shared_utils.comfy.progress import Watcher, unwatched, watched_by
 from shared_utils.contracts import Failure, Request, Success, echoable, invalid_request
 from shared_utils.errors import InternalError, VtryonError, first_line
@@ -26,8 +27,12 @@ class Stage(Protocol):
     """One step of a try-on."""
 
     name: str
+    verb: str
+    """What it does to a request, for the ways in that name methods: encode, sample, decode."""
     request_type: type[Any]
     """The request that `run` takes: a subclass of Request."""
+    models: Models
+    """What it loads models with: tells which are in memory."""
     options: Any
     """The service's Config: what a request may leave out, with the values that the environment gave."""
 

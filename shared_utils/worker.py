@@ -13,7 +13,7 @@ from importlib.metadata import entry_points
 from shared_utils.comfy.loader import Models
 from shared_utils.serve import StageType
 from shared_utils.telemetry.logs import start_logging
-from shared_utils.transports.kafka.command import run_kafka
+from shared_utils.transports.kafka.command import run_together
 from shared_utils.transports.kafka.settings import WorkerSettings
 
 log = logging.getLogger("vtryon.worker")
@@ -24,7 +24,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
         prog="python -m shared_utils.worker",
         description="Answers requests to several stages from Kafka, in one process that loads each model once.",
-        epilog="All other settings come from the environment and .env: see README.md.",
+        epilog="All other settings come from the environment and .env: see docs/SETTINGS.md.",
         allow_abbrev=False,
     )
     parser.add_argument("--stages", required=True, metavar="STAGE,...", help=f"any of {', '.join(known)}")
@@ -39,7 +39,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     start_logging(settings.log_level, settings.log_format)
     models = Models(settings)
     kinds: list[StageType] = [known[name].load() for name in wanted]
-    return run_kafka([kind(kind.options_type.read(), models) for kind in kinds], settings)
+    return run_together([kind(kind.options_type.read(), models) for kind in kinds], settings)
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from io import BytesIO
+from typing import BinaryIO
 
 from PIL import Image, UnidentifiedImageError
 from PIL.MpoImagePlugin import MpoImageFile
@@ -31,16 +32,25 @@ def checked_picture(path: str, settings: Settings) -> CheckedPicture:
     """Read a picture to its end within bounds, or say what is wrong with it."""
     content = _bounded_bytes(path, settings)
     with failing_as(ImageInvalidError, f"reading the picture {path}"):
-        image = _opened(path, content, settings)
+        image = _opened(path, BytesIO(content), settings)
         if isinstance(image, MpoImageFile):
-            # A JPEG as phones make them: behind the picture that one sees lies another, for depth or brightness.
             content = content[: (image.mpinfo or {})[MPO_ENTRIES][0]["Size"]]
-            image = _opened(path, content, settings)
-        elif getattr(image, "n_frames", 1) > 1:
-            raise ImageInvalidError(f"{path} is animated. Give a still picture.")
+            image = _opened(path, BytesIO(content), settings)
         # ComfyUI would go on with half a picture: whether it is whole shows only when all of it is decoded.
         image.load()
-    return CheckedPicture(path, content, FORMATS.get(str(image.format), FORMATS["JPEG"]))
+    return CheckedPicture(path, content, _suffix(image))
+
+
+def checked_header(name: str, source: BinaryIO, settings: Settings) -> str:
+    """The suffix that a picture's content deserves. Its kind and size are checked, and nothing is decoded: what is
+    damaged further on shows when a stage reads it."""
+    with failing_as(ImageInvalidError, f"reading {name}"):
+        source.seek(0)
+        return _suffix(_opened(name, source, settings))
+
+
+def _suffix(image: Image.Image) -> str:
+    return FORMATS.get(str(image.format), FORMATS["JPEG"])
 
 
 def _bounded_bytes(path: str, settings: Settings) -> bytes:
@@ -60,22 +70,21 @@ def _bounded_bytes(path: str, settings: Settings) -> bytes:
     return content
 
 
-def _opened(path: str, content: bytes, settings: Settings) -> Image.Image:
-    """The picture with its header read and its size checked, nothing decoded yet."""
+def _opened(name: str, source: BinaryIO, settings: Settings) -> Image.Image:
+    """The picture with its header read and checked, nothing decoded yet."""
     try:
-        image = Image.open(BytesIO(content), formats=tuple(FORMATS))
+        image = Image.open(source, formats=tuple(FORMATS))
     except UnidentifiedImageError:
-        raise ImageInvalidError(f"{path} is no PNG, JPEG or WebP picture.") from None
-    _check_size(path, image, settings)
-    return image
-
-
-def _check_size(path: str, image: Image.Image, settings: Settings) -> None:
+        raise ImageInvalidError(f"{name} is no PNG, JPEG or WebP picture.") from None
     if image.width * image.height > settings.max_image_megapixels * 1e6:
         raise ImageInvalidError(
-            f"{path} has {image.width} x {image.height} pixels; at most {settings.max_image_megapixels:g} megapixels "
+            f"{name} has {image.width} x {image.height} pixels; at most {settings.max_image_megapixels:g} megapixels "
             "are decoded (MAX_IMAGE_MEGAPIXELS)."
         )
+    # In a JPEG as phones make them, behind the picture that one sees lies another, for depth or brightness.
+    if getattr(image, "n_frames", 1) > 1 and not isinstance(image, MpoImageFile):
+        raise ImageInvalidError(f"{name} is animated. Give a still picture.")
+    return image
 
 
 def converted(png: bytes, image_format: str, quality: int) -> bytes:

@@ -60,18 +60,18 @@ def write_whole(files: Mapping[Path, bytes]) -> None:
                 if target.is_dir():
                     raise IsADirectoryError(errno.EISDIR, f"{target.name} is a folder", str(target))
                 temporary.write_bytes(files[target])
-                _sync(temporary)
+                sync(temporary)
         for target, temporary in temporaries.items():
             with _denied_as_output_error(target.parent):
                 temporary.replace(target)
-                _sync(target.parent)
+                sync(target.parent)
     finally:
         for temporary in temporaries.values():
             with contextlib.suppress(OSError):
                 temporary.unlink(missing_ok=True)
 
 
-def _sync(path: Path) -> None:
+def sync(path: Path) -> None:
     """Have the disk keep it before anybody is told that it is there."""
     descriptor = os.open(path, os.O_RDONLY)
     try:

@@ -4,11 +4,11 @@ import sys
 from pathlib import Path
 
 from shared_utils.telemetry.logs import start_logging
-from shared_utils.transports.kafka.command import run_kafka
+from shared_utils.transports.kafka.command import run_together
 from shared_utils.transports.kafka.settings import WorkerSettings
 from tests.kafka.support import Puppet
 
 if __name__ == "__main__":
     settings = WorkerSettings.read()
     start_logging(settings.log_level, settings.log_format)
-    sys.exit(run_kafka([Puppet(sys.argv[1], Path(sys.argv[2]))], settings))
+    sys.exit(run_together([Puppet(sys.argv[1], Path(sys.argv[2]))], settings))

@@ -18,13 +18,16 @@ from typing import Any, Self
 from confluent_kafka import KafkaException, Producer, TopicPartition
 from confluent_kafka import Message as Record
 from confluent_kafka.admin import AdminClient
+from PIL import Image
 from pydantic import ConfigDict
 
 from orchestrator.steps import STEPS
 from shared_utils.artifacts.paths import write_whole
+from shared_utils.comfy.loader import Models
 from shared_utils.comfy.progress import comfy_hook, running
 from shared_utils.contracts import OutputOptions, Request, Success
 from shared_utils.errors import OutOfMemoryError, VtryonError
+from shared_utils.settings import Settings
 from shared_utils.transports.kafka import topics
 from shared_utils.transports.kafka.apache import ApacheKafka
 from shared_utils.transports.kafka.client import make_reader
@@ -75,6 +78,8 @@ class Puppet:
 
     def __init__(self, name: str, folder: Path) -> None:
         self.name = name
+        self.verb = "do"
+        self.models = Models(Settings())
         self.folder = folder / name
         self.folder.mkdir(parents=True, exist_ok=True)
 
@@ -86,7 +91,7 @@ class Puppet:
         with running("Puppet"):
             self._hold(request.request_id)
             for done in range(request.steps):
-                comfy_hook(done + 1, request.steps)
+                comfy_hook(done + 1, request.steps, ("JPEG", Image.new("RGB", (400, 300)), 512))
         self._fail()
         files = {name: str(Path(request.output_dir) / f"{name}_{request.request_id}.txt") for name in self._gives()}
         write_whole({Path(path): request.request_id.encode() for path in files.values()})

@@ -1,12 +1,15 @@
 """What a worker does with every kind of message, on both brokers."""
 
 import time
+from base64 import b64decode
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 import pytest
+from PIL import Image
 
 from shared_utils.transports.kafka import host, topics
 from shared_utils.transports.kafka.apache import ApacheKafka
@@ -304,6 +307,9 @@ def test_progress_is_told_on_the_partition_of_the_reply(desk: Desk) -> None:
     news = [each for each in desk.eyes.seen if each.topic == topics.TRYON_PROGRESS and each.about(name)]
     states = [(each.value["state"], each.value["done"]) for each in news]
     assert states == [("started", 0), ("running", 0), ("running", 1), ("running", 2), ("running", 3), ("done", 0)]
+    assert [each.value["done"] for each in news if each.value["preview"]] == [1, 2, 3]
+    with Image.open(BytesIO(b64decode(news[-2].value["preview"])), formats=["JPEG"]) as picture:
+        assert picture.size == (160, 120)
     assert {each.partition for each in news} == {3}
     assert {each.headers["traceparent"] for each in news} == {TRACE}
     assert {(each.value["step"], each.key) for each in news} == {("puppet", answer.key)}

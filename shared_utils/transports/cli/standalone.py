@@ -14,19 +14,18 @@ from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
 from shared_utils.contracts import Request, Success
-from shared_utils.settings import Settings
 from shared_utils.stage import Stage, answer
 from shared_utils.transports.cli.bar import watcher_for
 
 DONE, FAILED = 0, 1
 
 
-def run_standalone(stage: Stage, settings: Settings, arguments: Sequence[str] | None = None) -> int:
+def run_standalone(stage: Stage, arguments: Sequence[str] | None = None) -> int:
     """Answer the one request that the flags make."""
     given = sys.argv[1:] if arguments is None else arguments
     fields = vars(_parser(stage).parse_args([_with_underscores(argument) for argument in given]))
     del fields["mode"]
-    with _stdout_for_the_answer() as stdout, watcher_for(settings) as watcher:
+    with _stdout_for_the_answer() as stdout, watcher_for(stage.options) as watcher:
         response = answer(stage, fields, watcher)
         print(response.model_dump_json(indent=2), file=stdout)
     return DONE if isinstance(response, Success) else FAILED
@@ -54,8 +53,8 @@ def _parser(stage: Stage) -> argparse.ArgumentParser:
     )
     parser.add_argument(
         "--mode",
-        choices=["standalone", "kafka"],
-        help="standalone: this one request (default); kafka: requests from Kafka, see --mode kafka --help",
+        choices=["standalone", "kafka", "rest", "grpc", "files"],
+        help="standalone: this one request (default); the others serve requests: see --mode kafka --help and so on",
     )
     # What this stage is about comes first, what every request carries last.
     for name in sorted(fields, key=lambda name: (name in Request.model_fields, not fields[name].is_required())):

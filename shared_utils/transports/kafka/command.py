@@ -36,7 +36,12 @@ def worker_settings(stage: str, arguments: Sequence[str] | None = None) -> Worke
     )
 
 
-def run_kafka(stages: Sequence[Stage], settings: WorkerSettings) -> int:
+def run_kafka(stage: Stage) -> int:
+    """One stage, with what the command line says."""
+    return run_together([stage], worker_settings(stage.name))
+
+
+def run_together(stages: Sequence[Stage], settings: WorkerSettings) -> int:
     """The exit code: 0 if it was told to end, 1 if it could not go on."""
     try:
         run_workers(stages, settings)

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from contextlib import closing
 
 from shared_utils.errors import InternalError, InvalidRequestError, VtryonError, first_line
+from shared_utils.signals import stopped_by_signals
 from shared_utils.stage import Stage
 from shared_utils.transports.kafka import topics
 from shared_utils.transports.kafka.cancels import Cancels
@@ -14,7 +15,7 @@ from shared_utils.transports.kafka.codecs import make_codec
 from shared_utils.transports.kafka.messages import Codec
 from shared_utils.transports.kafka.news import News
 from shared_utils.transports.kafka.settings import WorkerSettings
-from shared_utils.transports.kafka.staying import again_and_again, stopped_by_signals
+from shared_utils.transports.kafka.staying import again_and_again
 from shared_utils.transports.kafka.worker import Names, Post, Worker
 
 log = logging.getLogger("vtryon.kafka")
