@@ -1,0 +1,45 @@
+"""The one table of what an error's code is in HTTP."""
+
+UNEXPECTED = 500
+
+STATUSES = {
+    "INVALID_REQUEST": 422,
+    "IMAGE_NOT_FOUND": 422,
+    "IMAGE_INVALID": 422,
+    "SCALING_FAILED": 422,
+    "INPUT_TENSOR_NOT_FOUND": 422,
+    "INPUT_TENSOR_INVALID": 422,
+    "INPUT_TENSOR_MISMATCH": 422,
+    "UNET_MODEL_NOT_FOUND": 422,
+    "CLIP_MODEL_NOT_FOUND": 422,
+    "VAE_MODEL_NOT_FOUND": 422,
+    "LORA_MODEL_NOT_FOUND": 422,
+    "OUTPUT_DIR_NOT_WRITABLE": 422,
+    "CALLBACK_NOT_ALLOWED": 422,
+    "UNAUTHORIZED": 401,
+    "PATH_NOT_ALLOWED": 403,
+    "ORIGIN_NOT_ALLOWED": 403,
+    "PATH_UNKNOWN": 404,
+    "TRYON_UNKNOWN": 404,
+    "METHOD_NOT_ALLOWED": 405,
+    "REQUEST_TOO_SLOW": 408,
+    "CANCELLED": 409,
+    "IDEMPOTENCY_KEY_REUSED": 409,
+    "TRYON_ENDED": 409,
+    "TRYON_NOT_SUCCEEDED": 409,
+    "IMAGE_GONE": 410,
+    "REQUEST_TOO_LARGE": 413,
+    "MEDIA_TYPE_UNKNOWN": 415,
+    "RATE_LIMITED": 429,
+    "TOO_MANY_WAITING": 429,
+    "BUSY": 503,
+    "GATEWAY_NOT_READY": 503,
+    "OUT_OF_MEMORY": 503,
+    "KAFKA_UNAVAILABLE": 503,
+    "STORAGE_FULL": 507,
+}
+
+
+def status_of(code: str) -> int:
+    """What no caller can do anything about is 500: a damaged model, a node that failed, a defect."""
+    return STATUSES.get(code, UNEXPECTED)
