@@ -1,5 +1,7 @@
 """The contract of the whole: what a try-on is asked with, and what answers it."""
 
+from typing import Annotated
+
 from pydantic import Field
 
 from shared_utils.contracts import (
@@ -19,16 +21,26 @@ from shared_utils.contracts import (
     VaeOptions,
 )
 
+CallbackUrl = Annotated[str, Field(min_length=1, max_length=2048, pattern=r"^https?://[^\s\x00-\x1f]+$")]
 
-class TryOnRequest(SamplerOptions, ClipOptions, VaeOptions, ScaleOptions, OutputOptions, Request):
-    person_image_path: LocalPath = Field(description="The person, the area to dress painted green.")
-    garment_image_path: LocalPath = Field(description="The garment.")
+
+class TryOnFields(SamplerOptions, ClipOptions, VaeOptions, ScaleOptions, OutputOptions):
+    """What a try-on is asked with, besides its two pictures."""
+
     mask_image_path: LocalPath | None = Field(None, description="Picture 3 of the default prompt: the area alone.")
     prompt: str = Field(PROMPT, max_length=8192, description="What to do with the pictures.")
     negative_prompt: str = Field("", max_length=8192, description="What to keep away from; read when cfg is not 1.")
     seed: Seed | None = Field(None, description="0 to 2^64 - 1; random if left out.")
     output_filename: str | None = Field(None, description="Name of the picture in output_dir.")
     output_format: ImageFormat | None = Field(None, description="png, jpg or webp.")
+    callback_url: CallbackUrl | None = Field(None, description="Told by a gateway when the try-on has ended.")
+
+
+class TryOnRequest(TryOnFields, Request):
+    person_image_path: LocalPath = Field(
+        description="The person, the area to dress painted green.", examples=["examples/person_masked.png"]
+    )
+    garment_image_path: LocalPath = Field(description="The garment.", examples=["examples/garment.png"])
 
 
 class StepTiming(Message):

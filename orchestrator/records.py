@@ -94,14 +94,8 @@ def _timings(tryon: TryOn) -> list[StepTiming]:
             attempts=step.attempt,
             started=step.started,
             finished=step.finished or now(),
-            processing_time_ms=_milliseconds(step.result),
+            processing_time_ms=step.processing_time_ms,
         )
         for name, step in tryon.steps.items()
         if step.state == "done"
     ]
-
-
-def _milliseconds(result: dict[str, Any]) -> int | None:
-    metadata = result.get("metadata")
-    taken = metadata.get("processing_time_ms") if isinstance(metadata, dict) else None
-    return taken if isinstance(taken, int) else None

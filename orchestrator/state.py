@@ -22,6 +22,13 @@ class StepState(Message):
     finished: Timestamp | None = None
     result: dict[str, Any] = Field(default_factory=dict)
 
+    @property
+    def processing_time_ms(self) -> int | None:
+        """The time in the stage itself, if it said so."""
+        metadata = self.result.get("metadata")
+        taken = metadata.get("processing_time_ms") if isinstance(metadata, dict) else None
+        return taken if isinstance(taken, int) else None
+
 
 class Problem(Message):
     """Why a try-on did not succeed."""

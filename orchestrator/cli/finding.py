@@ -1,19 +1,18 @@
-"""Where a try-on is, by its id: in its state, refused, or still waiting for an orchestrator."""
+"""Where a try-on is, by its id: in its state, refused, or still waiting for an orchestrator; and which there are."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any
 
-from confluent_kafka import KafkaException, TopicPartition
 from confluent_kafka import Message as Record
 from pydantic import ValidationError
 
 from orchestrator.config import Config
 from orchestrator.models import TryOnFailure
 from orchestrator.state import TryOn
-from shared_utils.transports.kafka.client import KafkaUnavailableError, explained, make_consumer
+from orchestrator.taken import make_asker, name_of, taken_up_to
 from shared_utils.transports.kafka.messages import (
-    CORRELATION_ID,
     STATE,
     Codec,
     InvalidMessageError,
@@ -21,7 +20,7 @@ from shared_utils.transports.kafka.messages import (
     headers_of,
 )
 from shared_utils.transports.kafka.reading import read_to_the_end
-from shared_utils.transports.kafka.topics import TIMEOUT, TRYON_REQUESTS, TRYON_RESPONSES, TRYON_STATUS, counted
+from shared_utils.transports.kafka.topics import TRYON_REQUESTS, TRYON_RESPONSES, TRYON_STATUS, counted
 
 
 @dataclass(frozen=True)
@@ -59,6 +58,34 @@ def all_states(config: Config) -> dict[str, str]:
     return states
 
 
+@dataclass(frozen=True)
+class Listed:
+    """A try-on in a list: its state, and since when."""
+
+    name: str
+    state: str
+    since: datetime
+
+
+def listed(config: Config, codec: Codec) -> list[Listed]:
+    """All that Kafka knows, those that changed last first; by their headers, as far as these say enough."""
+    counts = counted(config, TRYON_STATUS, TRYON_RESPONSES, TRYON_REQUESTS)
+    found: dict[str, Listed] = {}
+    for record in read_to_the_end(config, TRYON_STATUS):
+        name = bytes(record.key() or b"").decode("utf-8", "replace")
+        found[name] = Listed(name, headers_of(record).get(STATE, ""), _written(record))
+    for record, name in _requests_left(config, codec, counts[TRYON_REQUESTS]):
+        found.setdefault(name, Listed(name, "waiting", _written(record)))
+    for record, refusal in _failures(config, codec):
+        name = refusal.correlation_id or refusal.request_id
+        found.setdefault(name, Listed(name, "refused", _written(record)))
+    return sorted(found.values(), key=lambda each: each.since, reverse=True)
+
+
+def _written(record: Record) -> datetime:
+    return datetime.fromtimestamp(record.timestamp()[1] / 1000, UTC)
+
+
 def _by_status(config: Config, codec: Codec, correlation_id: str) -> Found | None:
     latest: Record | None = None
     for record in read_to_the_end(config, TRYON_STATUS):
@@ -77,35 +104,40 @@ def _by_status(config: Config, codec: Codec, correlation_id: str) -> Found | Non
 
 def _refused(config: Config, codec: Codec, correlation_id: str) -> Found | None:
     """A request that no try-on was made of has an answer, and no state."""
-    for record, fields in _read(config, codec, TRYON_RESPONSES):
-        if fields.get(CORRELATION_ID) == correlation_id and fields.get("status") == "error":
-            try:
-                return Found("refused", record.partition() or 0, refusal=TryOnFailure.model_validate(fields))
-            except ValidationError:
-                continue
+    for record, failure in _failures(config, codec):
+        if failure.correlation_id == correlation_id:
+            return Found("refused", record.partition() or 0, refusal=failure)
     return None
 
 
 def _waiting(config: Config, codec: Codec, correlation_id: str, partitions: int) -> Found | None:
-    """Requests that the orchestrators have not committed yet."""
-    for record, fields in _read(config, codec, TRYON_REQUESTS, _committed(config, partitions)):
-        names = fields.get(CORRELATION_ID) or headers_of(record).get(CORRELATION_ID) or fields.get("request_id")
-        if names == correlation_id:
+    for record, name in _requests_left(config, codec, partitions):
+        if name == correlation_id:
             return Found("waiting", record.partition() or 0)
     return None
 
 
+def _failures(config: Config, codec: Codec) -> Iterator[tuple[Record, TryOnFailure]]:
+    for record, fields in _read(config, codec, TRYON_RESPONSES):
+        if fields.get("status") == "error":
+            try:
+                yield record, TryOnFailure.model_validate(fields)
+            except ValidationError:
+                continue
+
+
+def _requests_left(config: Config, codec: Codec, partitions: int) -> Iterator[tuple[Record, str]]:
+    """Requests that the orchestrators have not committed yet, and the ids of their try-ons."""
+    for record, fields in _read(config, codec, TRYON_REQUESTS, _committed(config, partitions)):
+        yield record, str(name_of(fields, headers_of(record)))
+
+
 def _committed(config: Config, partitions: int) -> dict[int, int | None]:
-    """How far the orchestrators have read; None where they have read nothing yet."""
-    consumer = make_consumer(config, config.kafka_consumer_group)
+    asker = make_asker(config)
     try:
-        places = [TopicPartition(TRYON_REQUESTS, number) for number in range(partitions)]
-        found = consumer.committed(places, timeout=TIMEOUT)
-    except KafkaException as failed:
-        raise KafkaUnavailableError(explained(failed, config)) from None
+        return taken_up_to(asker, config, range(partitions))
     finally:
-        consumer.close()
-    return {each.partition: each.offset if each.offset >= 0 else None for each in found}
+        asker.close()
 
 
 def _read(

@@ -1,23 +1,14 @@
-"""How a try-on's course is put together from news in any order, and what of it is shown."""
+"""How a try-on's course is put together from news in any order."""
 
-import uuid
-from datetime import timedelta
-from itertools import count
-
-import pytest
-
-from orchestrator.cli import drawing
-from orchestrator.cli.drawing import Lines, described, timings, watch
-from orchestrator.cli.watching import Course, Listener, read_news
-from orchestrator.config import Config
-from orchestrator.models import StepTiming, TryOnFailure, TryOnSuccess
+from orchestrator.course import Course, read_news
+from orchestrator.models import TryOnFailure, TryOnSuccess
 from orchestrator.records import Records
 from orchestrator.state import StepState, TryOn
 from orchestrator.workflow import request_id
 from shared_utils.contracts import Progress
 from shared_utils.transports.kafka.messages import JsonCodec
 from shared_utils.transports.kafka.topics import TRYON_RESPONSES
-from tests.orchestrator.cli.orchestrating import BEGUN, failed, succeeded, tell, tell_progress, tryon
+from tests.orchestrator.cli.orchestrating import BEGUN, failed, succeeded, tryon
 
 NAME = "try-7"
 
@@ -100,61 +91,3 @@ def test_a_step_of_another_version_is_passed_over() -> None:
     course = Course(NAME)
     course.hear(progress("upscaling"))
     assert texts(course) == ["waiting"] * 4
-
-
-def test_a_line_for_each_change(capsys: pytest.CaptureFixture[str]) -> None:
-    course, lines = Course(NAME), Lines()
-    lines.show(course)
-    assert capsys.readouterr().err == ""
-    course.hear(succeeded(NAME))
-    lines.show(course)
-    lines.show(course)
-    shown = capsys.readouterr().err.splitlines()
-    assert [line.split()[:2] for line in shown] == [[name, "done"] for name in course.steps]
-    assert shown[2] == described("sampling", course.steps["sampling"])
-    assert shown[2].endswith("8.0 s")
-
-
-def test_timings_say_who_waited_and_who_worked() -> None:
-    ended = BEGUN + timedelta(seconds=12)
-    found = [
-        StepTiming(step="sampling", attempts=2, started=BEGUN, finished=ended, processing_time_ms=9_500),
-        StepTiming(step="decoding", attempts=1, started=ended, finished=ended + timedelta(seconds=1)),
-    ]
-    head, sampling, decoding, whole = timings(found).splitlines()
-    assert head.split() == ["step", "attempts", "waited", "worked", "together"]
-    assert sampling.split() == ["sampling", "2", "2.5", "s", "9.5", "s", "12.0", "s"]
-    assert decoding.split() == ["decoding", "1", "0.0", "s", "1.0", "s", "1.0", "s"]
-    assert whole.split() == ["all", "13.0", "s"]
-    assert {len(line) for line in (head, sampling, decoding, whole)} == {len(head)}
-
-
-def test_only_this_try_on_from_its_sending_to_its_end(config: Config, codec: JsonCodec) -> None:
-    name, other = f"try-{uuid.uuid4()}", f"try-{uuid.uuid4()}"
-    tell(config, tryon(name, state="cancelled"))  # before: not heard of
-    with Listener(config, codec, name) as listener:
-        tell(config, succeeded(other))
-        step = request_id(name, "sampling", 1)
-        tell_progress(config, correlation_id=name, request_id=step, step="sampling", state="running", node="KSampler")
-        tell(config, succeeded(name))
-        course = Course(name)
-        ended = watch(listener, course)
-    assert isinstance(ended, TryOnSuccess)
-    assert (ended.correlation_id, ended.image_path) == (name, "/out/tryon.png")
-    assert texts(course) == ["done"] * 4
-
-
-def test_nobody_takes_it(
-    config: Config, codec: JsonCodec, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.setattr(drawing, "PATIENCE_SECONDS", 0)
-    name = f"try-{uuid.uuid4()}"
-    with Listener(config, codec, name) as listener:
-        calls = count()
-
-        def meanwhile() -> None:
-            if next(calls) == 2:
-                tell(config, failed(name))
-
-        assert isinstance(watch(listener, Course(name), meanwhile), TryOnFailure)
-    assert capsys.readouterr().err.count("No orchestrator has taken it yet") == 1
