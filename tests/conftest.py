@@ -11,13 +11,17 @@ import pytest
 
 from decoding.service import Decoding
 from latent_encoder.service import LatentEncoder
-from orchestrator.config import Config
+from orchestrator.cli.server import ServerSettings
+from orchestrator.gateway.settings import GatewayConfig
 from sampling.service import Sampling
 from shared_utils.comfy.loader import Models
 from shared_utils.comfy.miniature import Sizes, write_miniatures
 from shared_utils.comfy.runtime import Comfy, start
 from shared_utils.settings import Settings
+from shared_utils.transports.files.settings import FilesSettings
+from shared_utils.transports.grpc.settings import GrpcSettings
 from shared_utils.transports.kafka.settings import WorkerSettings
+from shared_utils.transports.rest.settings import RestSettings
 from text_encoder.service import TextEncoder
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -31,7 +35,8 @@ STAGES = (LatentEncoder, TextEncoder, Sampling, Decoding)
 @pytest.fixture(autouse=True)
 def _nothing_from_outside(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """No setting of the user's, no .env, and files land in the test's own folder."""
-    kinds = (*(stage.options_type for stage in STAGES), WorkerSettings, Config)
+    ways_in = (WorkerSettings, RestSettings, GrpcSettings, FilesSettings, GatewayConfig, ServerSettings)
+    kinds = (*(stage.options_type for stage in STAGES), *ways_in)
     known = {name.upper() for kind in kinds for name in kind.model_fields}
     for name in known & os.environ.keys():
         monkeypatch.delenv(name)

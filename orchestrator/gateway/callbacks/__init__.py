@@ -1,0 +1,1 @@
+"""Telling others when a try-on has ended."""

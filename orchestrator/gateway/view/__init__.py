@@ -1,0 +1,1 @@
+"""What Kafka tells of try-ons, in a table that can be thrown away."""
