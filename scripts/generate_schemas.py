@@ -1,13 +1,15 @@
-"""Write schemas/ from the contracts: what lies on the topics, in Avro, JSON Schema and AsyncAPI.
+"""Write schemas/ from the contracts: what lies on the topics, in Avro, JSON Schema and AsyncAPI, and the gRPC services.
 
     python scripts/generate_schemas.py                   write the schemas
     python scripts/generate_schemas.py --check           fail if they are not what the contracts say, or if a released
                                                          version would not understand them, or they not it
-    python scripts/generate_schemas.py --release 1.2.0   keep the Avro schemas as those of a released version
+    python scripts/generate_schemas.py --release 1.2.0   keep the schemas as those of a released version
 
 avro/<topic>-value.avsc is named as a schema registry names it; an answer's has the fields of success and of error.
-released/<version>/ holds copies of avro/, made once for each release and never changed: --check holds the present
-schemas against every one of them, since topics keep messages of all of them.
+vtryon.proto keeps the numbers that its fields have in the file that is there and in the released ones; the Python
+modules made of it lie where they are used. released/<version>/ holds copies of avro/ and vtryon.proto, made once for
+each release and never changed: --check holds the present schemas against every one of them, since topics keep messages
+of all of them, and clients stay as old as they are.
 """
 
 import argparse
@@ -19,10 +21,20 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+from google.protobuf.descriptor_pb2 import FileDescriptorProto
 from pydantic import BaseModel
 
 from decoding.models import DecodingRequest, DecodingResponse
 from latent_encoder.models import LatentEncoderRequest, LatentEncoderResponse
+from orchestrator.gateway.models import TryOnView
+from orchestrator.gateway.rpc.calls import (
+    CancelRequest,
+    GetRequest,
+    SubmitRequest,
+    SubmitResponse,
+    WatchEvent,
+    WatchRequest,
+)
 from orchestrator.models import TryOnFailure, TryOnRequest, TryOnSuccess
 from orchestrator.state import TryOn
 from sampling.models import SamplingRequest, SamplingResponse
@@ -32,6 +44,9 @@ from shared_utils.schemas.asyncapi import Channel, asyncapi
 from shared_utils.schemas.avro import avro_schema
 from shared_utils.schemas.compatibility import problems
 from shared_utils.schemas.files import FOLDER, subject
+from shared_utils.schemas.proto import Method, Service, numbers, proto_file
+from shared_utils.schemas.proto_compatibility import proto_problems
+from shared_utils.schemas.protoc import NAME, ProtoError, described, python_modules
 from shared_utils.transports.kafka import dead_letters, messages, topics
 from text_encoder.models import TextEncoderRequest, TextEncoderResponse
 
@@ -54,6 +69,47 @@ CONTRACTS: dict[str, tuple[type[BaseModel], ...]] = {
 # Not every record is called like its contract: this one holds both kinds of answer.
 NAMES = {topics.TRYON_RESPONSES: "TryOnResponse"}
 DEAD = "-dlq"
+
+PROTO = f"schemas/{NAME}"
+MODULES = "shared_utils/transports/grpc/generated"
+STAGE_METHODS = {
+    "latent_encoder": ("encode", "Encodes the picture of the person."),
+    "text_encoder": ("encode", "Encodes the prompts with the pictures that they speak of."),
+    "sampling": ("sample", "Makes the latent of the new picture."),
+    "decoding": ("decode", "Makes the new picture of its latent."),
+}
+"""What each stage does, as its attribute `verb` has it, and in words."""
+ABOUT_PROTO = (
+    "The gRPC services of vtryon. Written by scripts/generate_schemas.py from the contracts in the code: don't change "
+    "it by hand. A field that is absent is told from one that is zero or empty. What can't be done ends with a status "
+    "that has a google.rpc.ErrorInfo of the domain vtryon: its reason is the error's stable code, and its metadata say "
+    "whether the same request may succeed later (retryable: true or false)."
+)
+
+
+def stage_service(stage: str) -> Service:
+    verb, purpose = STAGE_METHODS[stage]
+    name = stage.title().replace("_", "")
+    return Service(name, f"The stage {stage}.", [Method(verb.title(), purpose, *STAGES[stage])])
+
+
+TRYON_SERVICE = Service(
+    "TryOn",
+    "Whole try-ons, by a gateway.",
+    [
+        Method("Submit", "Asks for a try-on with each garment.", SubmitRequest, SubmitResponse),
+        Method("Get", "Tells how far a try-on is.", GetRequest, TryOnView),
+        Method(
+            "Watch",
+            "Tells what happens to a try-on, from the event after the cursor on, until it has ended.",
+            WatchRequest,
+            WatchEvent,
+            is_stream=True,
+        ),
+        Method("Cancel", "Has a try-on stopped.", CancelRequest, TryOnView),
+    ],
+)
+SERVICES = [*(stage_service(stage) for stage in STAGES), TRYON_SERVICE]
 
 OF_ALL = {
     messages.CORRELATION_ID: "The try-on.",
@@ -85,26 +141,37 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     kinds = parser.add_mutually_exclusive_group()
     kinds.add_argument("--check", action="store_true", help="write nothing, tell what is wrong")
-    kinds.add_argument("--release", metavar="VERSION", help="copy avro/ to released/VERSION/")
-    parser.add_argument("--folder", type=Path, default=FOLDER, help="where the schemas are (default: schemas/)")
+    kinds.add_argument("--release", metavar="VERSION", help="copy the schemas to schemas/released/VERSION/")
+    parser.add_argument("--root", type=Path, default=FOLDER.parent, help="where the folder schemas/ is")
     options = parser.parse_args()
-    if options.check or options.release:
-        wrong = [*drift(options.folder), *breaks(options.folder)]
-        print("\n".join(wrong), end="\n" if wrong else "", file=sys.stderr)
-        if not wrong and options.release:
-            shutil.copytree(options.folder / "avro", options.folder / "released" / options.release)
-        return 1 if wrong else 0
-    write(options.folder)
-    return 0
+    try:
+        wrong = _done(options.root, options.check, options.release)
+    except ProtoError as unusable:
+        wrong = [str(unusable)]
+    print("\n".join(wrong), end="\n" if wrong else "", file=sys.stderr)
+    return 1 if wrong else 0
 
 
-def files() -> dict[str, str]:
-    """What belongs into the folder, by its path there."""
-    avro = {f"avro/{subject(topic)}.avsc": _json(avro_of(topic)) for topic in CONTRACTS}
+def _done(root: Path, check: bool, version: str | None) -> list[str]:
+    """Do what was asked for; what is wrong."""
+    if not (check or version):
+        write(root)
+        return []
+    wrong = [*drift(root), *breaks(root)]
+    if version and not wrong:
+        release(root, version)
+    return wrong
+
+
+def files(root: Path) -> dict[str, str]:
+    """What there should be, by its path below the root."""
+    avro = {f"schemas/avro/{subject(topic)}.avsc": _json(avro_of(topic)) for topic in CONTRACTS}
     contracts = {contract for contracts in CONTRACTS.values() for contract in contracts}
-    schemas = {f"json/{contract.__name__}.json": _json(contract.model_json_schema()) for contract in contracts}
+    schemas = {f"schemas/json/{contract.__name__}.json": _json(contract.model_json_schema()) for contract in contracts}
     document = yaml.safe_dump(asyncapi(__version__, channels()), sort_keys=False, width=120, allow_unicode=True)
-    return avro | schemas | {"asyncapi.yaml": document}
+    proto = proto_of(root)
+    modules = {f"{MODULES}/{name}": text for name, text in python_modules(proto).items()}
+    return avro | schemas | {"schemas/asyncapi.yaml": document, PROTO: proto} | modules
 
 
 def avro_of(topic: str) -> dict[str, Any]:
@@ -127,28 +194,45 @@ def headers_of(topic: str) -> dict[str, str]:
     return found | OF_DEAD_LETTERS if topic.endswith(DEAD) else found
 
 
-def write(folder: Path) -> None:
-    wanted = files()
-    for stray in _present(folder) - wanted.keys():
-        (folder / stray).unlink()
+def proto_of(root: Path) -> str:
+    """The services, with the numbers that their messages' fields have already."""
+    earlier = [*_released(root, NAME), *(file for file in [root / PROTO] if file.exists())]
+    return proto_file(ABOUT_PROTO, SERVICES, numbers(*(_described(file) for file in earlier)))
+
+
+def write(root: Path) -> None:
+    wanted = files(root)
+    for stray in _present(root) - wanted.keys():
+        (root / stray).unlink()
     for name, text in wanted.items():
-        file = folder / name
+        file = root / name
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text(text, encoding="utf-8")
 
 
-def drift(folder: Path) -> list[str]:
+def release(root: Path, version: str) -> None:
+    folder = root / "schemas" / "released" / version
+    shutil.copytree(root / "schemas" / "avro", folder)
+    shutil.copy(root / PROTO, folder)
+
+
+def drift(root: Path) -> list[str]:
     """The files that are not what the contracts say."""
-    wanted, present = files(), _present(folder)
-    differing = {name for name in wanted.keys() & present if (folder / name).read_text("utf-8") != wanted[name]}
+    wanted, present = files(root), _present(root)
+    differing = {name for name in wanted.keys() & present if (root / name).read_text("utf-8") != wanted[name]}
     names = sorted(differing | (wanted.keys() ^ present))
-    return [f"{folder.name}/{name} is not what the contracts say: run `make schemas`." for name in names]
+    return [f"{name} is not what the contracts say: run `make schemas`." for name in names]
 
 
-def breaks(folder: Path) -> list[str]:
+def breaks(root: Path) -> list[str]:
     """Where the present contracts and a released version do not understand each other."""
-    found = []
-    for file in sorted(folder.glob("released/*/*.avsc")):
+    proto = described(proto_of(root))
+    found = [
+        f"Against {file.parent.name}: {problem}"
+        for file in _released(root, NAME)
+        for problem in proto_problems(_described(file), proto)
+    ]
+    for file in _released(root, "*.avsc"):
         topic = file.stem.removesuffix(subject(""))
         if topic not in CONTRACTS:
             found.append(f"{file.parent.name} had the topic {topic}, which has no contract any more.")
@@ -158,9 +242,20 @@ def breaks(folder: Path) -> list[str]:
     return found
 
 
-def _present(folder: Path) -> set[str]:
-    patterns = ("avro/*", "json/*", "asyncapi.yaml")
-    return {str(file.relative_to(folder)) for pattern in patterns for file in folder.glob(pattern)}
+def _released(root: Path, pattern: str) -> list[Path]:
+    return sorted((root / "schemas" / "released").glob(f"*/{pattern}"))
+
+
+def _described(file: Path) -> FileDescriptorProto:
+    try:
+        return described(file.read_text("utf-8"))
+    except ProtoError:
+        raise ProtoError(f"{file} can't be read: fields keep the numbers that it gives them, so restore it.") from None
+
+
+def _present(root: Path) -> set[str]:
+    patterns = ("schemas/avro/*", "schemas/json/*", "schemas/asyncapi.yaml", PROTO, f"{MODULES}/*_pb2.py*")
+    return {str(file.relative_to(root)) for pattern in patterns for file in root.glob(pattern)}
 
 
 def _json(document: Any) -> str:

@@ -1,0 +1,38 @@
+"""The one table of what an error's code is in gRPC."""
+
+from grpc import StatusCode
+
+STATUSES = {
+    "INVALID_REQUEST": StatusCode.INVALID_ARGUMENT,
+    "IMAGE_NOT_FOUND": StatusCode.NOT_FOUND,
+    "IMAGE_INVALID": StatusCode.INVALID_ARGUMENT,
+    "SCALING_FAILED": StatusCode.INVALID_ARGUMENT,
+    "INPUT_TENSOR_NOT_FOUND": StatusCode.NOT_FOUND,
+    "INPUT_TENSOR_INVALID": StatusCode.INVALID_ARGUMENT,
+    "INPUT_TENSOR_MISMATCH": StatusCode.INVALID_ARGUMENT,
+    "UNET_MODEL_NOT_FOUND": StatusCode.NOT_FOUND,
+    "CLIP_MODEL_NOT_FOUND": StatusCode.NOT_FOUND,
+    "VAE_MODEL_NOT_FOUND": StatusCode.NOT_FOUND,
+    "LORA_MODEL_NOT_FOUND": StatusCode.NOT_FOUND,
+    "PATH_NOT_ALLOWED": StatusCode.PERMISSION_DENIED,
+    "OUTPUT_DIR_NOT_WRITABLE": StatusCode.FAILED_PRECONDITION,
+    "STORAGE_FULL": StatusCode.RESOURCE_EXHAUSTED,
+    "OUT_OF_MEMORY": StatusCode.RESOURCE_EXHAUSTED,
+    "CANCELLED": StatusCode.CANCELLED,
+    "REQUEST_TOO_SLOW": StatusCode.DEADLINE_EXCEEDED,
+    "BUSY": StatusCode.RESOURCE_EXHAUSTED,
+    "KAFKA_UNAVAILABLE": StatusCode.UNAVAILABLE,
+    "TRYON_UNKNOWN": StatusCode.NOT_FOUND,
+    "TRYON_ENDED": StatusCode.FAILED_PRECONDITION,
+    "IDEMPOTENCY_KEY_REUSED": StatusCode.ALREADY_EXISTS,
+    "UNAUTHORIZED": StatusCode.UNAUTHENTICATED,
+    "RATE_LIMITED": StatusCode.RESOURCE_EXHAUSTED,
+    "TOO_MANY_WAITING": StatusCode.RESOURCE_EXHAUSTED,
+    "CALLBACK_NOT_ALLOWED": StatusCode.INVALID_ARGUMENT,
+    "GATEWAY_NOT_READY": StatusCode.UNAVAILABLE,
+}
+
+
+def status_of(code: str) -> StatusCode:
+    """What no caller can do anything about is INTERNAL: a damaged model, a node that failed, a defect."""
+    return STATUSES.get(code, StatusCode.INTERNAL)
