@@ -1,17 +1,18 @@
-"""How a try-on's course looks: a bar for each step on a terminal, lines elsewhere, and a table at its end."""
+"""How try-ons look while they go on: bars on a terminal, lines elsewhere."""
 
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Never, Protocol
+from typing import Never, Protocol, Self
 
 from tqdm import tqdm
 from tqdm.contrib.logging import logging_redirect_tqdm
 
-from orchestrator.cli.tables import seconds, table
-from orchestrator.cli.watching import Course, Listener, Position
-from orchestrator.models import StepTiming, TryOnFailure, TryOnSuccess
+from orchestrator.cli.crowd import CrowdBars, CrowdLines
+from orchestrator.cli.followed import Followed
+from orchestrator.cli.tables import seconds
+from orchestrator.course import Position
 from orchestrator.steps import STEPS
 
 PATIENCE_SECONDS = 10.0
@@ -19,49 +20,42 @@ PATIENCE_SECONDS = 10.0
 
 
 class View(Protocol):
-    """Shows a course, again and again."""
+    """Shows try-ons, again and again."""
 
-    def show(self, course: Course) -> None: ...
+    def show(self, tryons: Sequence[Followed]) -> None: ...
 
     def say(self, line: str) -> None: ...
 
 
-def watch(
-    listener: Listener, course: Course, meanwhile: Callable[[], None] = lambda: None
-) -> TryOnSuccess | TryOnFailure:
-    """Show how the try-on goes until it has ended; the answer. `meanwhile` is called again and again."""
+def watch(tryons: Sequence[Followed], moments: Iterable[None]) -> None:
+    """Show how they go, at each of the moments."""
     started, told = time.monotonic(), False
-    with _view() as view:
-        view.show(course)
-        for news in listener.news():
-            meanwhile()
-            if news is not None:
-                course.hear(news)
-            view.show(course)
-            if course.answer is not None:
-                return course.answer
-            if not (course.taken or told) and time.monotonic() - started > PATIENCE_SECONDS:
+    with _view(tryons) as view:
+        view.show(tryons)
+        for _ in moments:
+            view.show(tryons)
+            if not told and time.monotonic() - started > PATIENCE_SECONDS and not any(each.begun for each in tryons):
                 told = True
                 view.say("No orchestrator has taken it yet. It waits in Kafka; `vtryon doctor` says who is there.")
-    raise AssertionError("a listener goes on for ever")
 
 
 @contextmanager
-def _view() -> Iterator[View]:
+def _view(tryons: Sequence[Followed]) -> Iterator[View]:
+    one = len(tryons) == 1
     if sys.stderr.isatty():
-        with Bars() as bars, logging_redirect_tqdm():
+        with Bars() if one else CrowdBars(len(tryons)) as bars, logging_redirect_tqdm():
             yield bars
     else:
-        yield Lines()
+        yield Lines() if one else CrowdLines()
 
 
 class Bars:
-    """One bar for each step, one below the other."""
+    """Of one try-on, a bar for each step, one below the other."""
 
     def __init__(self) -> None:
         self._bars: dict[str, tqdm[Never]] = {}
 
-    def __enter__(self) -> "Bars":
+    def __enter__(self) -> Self:
         for number, name in enumerate(STEPS):
             bar: tqdm[Never] = tqdm(
                 total=1, position=number, file=sys.stderr, bar_format="{desc} |{bar:24}|", leave=True
@@ -74,10 +68,10 @@ class Bars:
         for bar in self._bars.values():
             bar.close()
 
-    def show(self, course: Course) -> None:
-        for name, position in course.steps.items():
+    def show(self, tryons: Sequence[Followed]) -> None:
+        for name, position in tryons[0].course.steps.items():
             bar = self._bars[name]
-            bar.total, bar.n = position.total, position.done
+            bar.total, bar.n = position.total or 1, position.done
             bar.set_description_str(described(name, position), refresh=False)
             bar.refresh()
 
@@ -86,14 +80,14 @@ class Bars:
 
 
 class Lines:
-    """A line whenever a step does something else."""
+    """Of one try-on, a line whenever a step does something else."""
 
     def __init__(self) -> None:
         self._said: dict[str, str] = {}
 
-    def show(self, course: Course) -> None:
-        for name, position in course.steps.items():
-            if self._said.get(name, Position.text) != position.text:
+    def show(self, tryons: Sequence[Followed]) -> None:
+        for name, position in tryons[0].course.steps.items():
+            if self._said.get(name, Position().text) != position.text:
                 self.say(described(name, position))
             self._said[name] = position.text
 
@@ -105,16 +99,3 @@ def described(name: str, position: Position) -> str:
     """A step, what it does, and for how long."""
     taken = "" if position.seconds is None else seconds(position.seconds)
     return f"{name:<16}{position.text[:32]:<32}{taken:>9}"
-
-
-def timings(found: list[StepTiming]) -> str:
-    """How long each step waited for a worker, and worked."""
-    rows = []
-    for each in found:
-        whole = (each.finished - each.started).total_seconds()
-        worked = whole if each.processing_time_ms is None else each.processing_time_ms / 1000
-        rows.append([each.step, str(each.attempts), seconds(max(0.0, whole - worked)), seconds(worked), seconds(whole)])
-    if found:
-        whole = (max(each.finished for each in found) - min(each.started for each in found)).total_seconds()
-        rows.append(["all", "", "", "", seconds(whole)])
-    return table(["step", " attempts", " waited", " worked", " together"], rows)

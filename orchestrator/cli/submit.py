@@ -1,31 +1,28 @@
-"""`vtryon submit`: ask for a try-on, and watch it if you like."""
+"""`vtryon submit`: ask for try-ons, over Kafka or a gateway, and watch them if you like."""
 
 import argparse
-import sys
-import uuid
-from collections.abc import Mapping
+import json
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from pydantic.fields import FieldInfo
-from pydantic_core import PydanticUndefined
-
-from orchestrator.cli.drawing import timings, watch
-from orchestrator.cli.finding import find
-from orchestrator.cli.watching import Course, Listener
+from orchestrator.cli import over_http, server
+from orchestrator.cli.downloads import Downloads
+from orchestrator.cli.drawing import watch
+from orchestrator.cli.flags import GARMENT, add_flags, flag, given_fields
+from orchestrator.cli.followed import Followed, followed
+from orchestrator.cli.over_kafka import complete, hear, refuse_if_known, send_requests
+from orchestrator.cli.results import remark, result_of, tell, tell_all
+from orchestrator.client import Client
 from orchestrator.config import Config
-from orchestrator.models import TryOnFailure, TryOnRequest, TryOnSuccess
-from shared_utils.contracts import Request
-from shared_utils.errors import ImageNotFoundError, InvalidRequestError
+from orchestrator.listening import Listener
+from shared_utils.errors import InvalidRequestError
 from shared_utils.settings import Settings
-from shared_utils.stage import parse
 from shared_utils.transports.kafka import topics
 from shared_utils.transports.kafka.codecs import make_codec
-from shared_utils.transports.kafka.messages import CORRELATION_ID, Codec
-from shared_utils.transports.kafka.sending import Outgoing, send
-from shared_utils.transports.kafka.settings import KafkaSettings
 
-PICTURES = {"person_image_path": "person", "garment_image_path": "garment", "mask_image_path": "mask"}
+OF_ONE = ("correlation_id", "request_id", "output_filename")
+"""What several try-ons can't share."""
 STOPPED = 130
 """What shells report of a command that was stopped by Ctrl-C."""
 
@@ -34,131 +31,114 @@ def add_commands(groups: Any) -> None:
     """Add the command to the parser of the whole."""
     command = groups.add_parser(
         "submit",
-        help="ask for a try-on",
-        description="Ask for a try-on. Its id goes to stdout, all else to stderr. The pictures must lie on storage "
-        "that the workers see under the same path.",
+        help="ask for try-ons",
+        description="Ask for a try-on, or with several garments for one of each. Their ids go to stdout, all else to "
+        "stderr. Over Kafka the pictures must lie on storage that the workers see under the same path; to a gateway "
+        "(--server) they are uploaded.",
         epilog="What is left out the orchestrator fills in, from its environment or with the defaults named here. "
-        "Exit code 0, or 1 if it could not be sent or, with --watch, did not succeed, or 2 for wrong usage.",
+        "Exit code 0, or 1 if they could not be sent or, with --watch, one did not succeed, or 2 for wrong usage.",
         formatter_class=lambda prog: argparse.HelpFormatter(prog, max_help_position=34, width=110),
-        usage="%(prog)s --person PATH --garment PATH [options]",
+        usage="%(prog)s --person PATH --garment PATH [PATH ...] [options]",
         allow_abbrev=False,
     )
+    server.add_flag(command)
     command.add_argument("--watch", action="store_true", help="stay and show how it goes; Ctrl-C leaves it running")
-    command.add_argument("--json", action="store_true", help="write the ids, or with --watch the answer, as JSON")
-    fields = TryOnRequest.model_fields
-    for name in sorted(fields, key=lambda name: (name in Request.model_fields, name not in PICTURES)):
-        command.add_argument(
-            _flag(name),
-            dest=name,
-            required=fields[name].is_required(),
-            metavar=name.rsplit("_", 1)[-1].upper(),
-            help=_help(fields[name]),
-        )
+    command.add_argument(
+        "--output", type=Path, metavar="DIR", help="with --server and --watch: download the pictures to this folder"
+    )
+    command.add_argument(
+        "--json", action="store_true", help="write the ids, or with --watch the answers, as JSON, a line for each"
+    )
+    add_flags(command)
     command.set_defaults(run=submit)
 
 
-def _flag(name: str) -> str:
-    return f"--{PICTURES.get(name, name).replace('_', '-')}"
-
-
-def _help(field: FieldInfo) -> str:
-    text = (field.description or "").replace("%", "%%")
-    if field.is_required():
-        return f"{text} Required."
-    default = field.get_default()
-    return text if default in (None, PydanticUndefined, "") else f"{text} (default: {default})".replace("%", "%%")
-
-
 def submit(settings: Settings, given: argparse.Namespace) -> int:
-    """Send it, and say what it is called; or stay until it has ended."""
+    """Send them, and say what they are called; or stay until they have ended."""
+    garments = [Path(path) for path in getattr(given, GARMENT)]
+    shared = [flag(name) for name in OF_ONE if getattr(given, name) is not None]
+    if shared and len(garments) > 1:
+        raise InvalidRequestError(f"{shared[0]} is for one garment: give it with a single one.")
+    client = server.client(given)
+    if given.output is not None and (client is None or not given.watch):
+        raise InvalidRequestError(
+            "--output downloads pictures from a gateway when they are done: it needs --server and --watch. Over Kafka "
+            "pictures are written to the shared storage, to --output-dir."
+        )
+    if client is None:
+        return _over_kafka(given, garments)
+    with client:
+        return _over_http(client, given, garments)
+
+
+def _over_kafka(given: argparse.Namespace, garments: Sequence[Path]) -> int:
     config = Config.read()
-    request = complete({name: getattr(given, name) for name in TryOnRequest.model_fields}, config)
+    requests = [complete(given_fields(given) | {GARMENT: str(garment)}, config) for garment in garments]
+    tryons = [
+        followed(request["correlation_id"], request["request_id"], garment)
+        for request, garment in zip(requests, garments, strict=True)
+    ]
     topics.check(config)
     codec = make_codec(config)
     if given.correlation_id is not None:
-        _refuse_if_known(config, codec, given.correlation_id)
-    if given.watch:
-        return _send_and_watch(config, codec, request, as_json=given.json)
-    send_request(config, codec, request)
-    _say_ids(request, as_json=given.json)
-    return 0
+        refuse_if_known(config, codec, given.correlation_id)
+    if not given.watch:
+        send_requests(config, codec, requests)
+        _say_ids(tryons, given)
+        return 0
+    with Listener(config, codec, *(each.name for each in tryons)) as listener:
+        send_requests(config, codec, requests)
+        _announce(tryons)
+        return _stay(tryons, hear(listener, tryons), given)
 
 
-def complete(fields: Mapping[str, Any], settings: Settings) -> dict[str, Any]:
-    """The request to send: checked, named, its paths absolute, and nothing in it that was not given."""
-    given = {name: value for name, value in fields.items() if value is not None}
-    for name in (*PICTURES, "output_dir"):
-        if name in given:
-            given[name] = str(Path(given[name]).absolute())
-    given = {"correlation_id": uuid.uuid4().hex} | given
-    request = parse(TryOnRequest, settings, given)
-    for name in PICTURES:
-        path = getattr(request, name)
-        if path is not None and not Path(path).is_file():
-            raise ImageNotFoundError(
-                f"No picture {path} on this machine ({_flag(name)}). It must lie on storage that the workers share."
-            )
-    # As they were parsed: numbers are numbers.
-    return request.model_dump(mode="json", include={*given, "request_id", "timestamp"})
+def _over_http(client: Client, given: argparse.Namespace, garments: Sequence[Path]) -> int:
+    tryons: list[Followed] = []
+    for some in over_http.ask(client, given_fields(given), garments):
+        tryons += some
+        if given.watch:
+            _announce(some)
+        else:
+            _say_ids(some, given)
+    if not given.watch:
+        return 0
+    downloads = None if given.output is None else Downloads(given.output)
+    return _stay(tryons, over_http.hear(client, tryons, downloads), given)
 
 
-def _refuse_if_known(settings: Config, codec: Codec, correlation_id: str) -> None:
-    """A second one of that name would be taken for the first, sent again, and nobody would answer it."""
-    found = find(settings, codec, correlation_id)
-    if found is not None:
-        raise InvalidRequestError(
-            f"There is a try-on {correlation_id} already: it is {found.state}. Give another --correlation-id, or none."
-        )
-
-
-def send_request(settings: KafkaSettings, codec: Codec, request: dict[str, Any]) -> None:
-    """Come back when Kafka has it."""
-    name = str(request[CORRELATION_ID])
-    value = codec.encode(topics.TRYON_REQUESTS, request)
-    send(settings, Outgoing(topics.TRYON_REQUESTS, name, value, {CORRELATION_ID: name}))
-
-
-def _send_and_watch(settings: KafkaSettings, codec: Codec, request: dict[str, Any], *, as_json: bool) -> int:
-    name = str(request[CORRELATION_ID])
-    sent = False
+def _stay(tryons: Sequence[Followed], moments: Iterator[None], given: argparse.Namespace) -> int:
+    """Until all have ended; whether all succeeded."""
     try:
-        with Listener(settings, codec, name) as listener:
-            send_request(settings, codec, request)
-            sent = True
-            _remark(f"try-on {name}")
-            answer = watch(listener, Course(name))
+        watch(tryons, moments)
     except KeyboardInterrupt:
-        if sent:
-            _remark(f"\nThe try-on goes on.\nLook at it:  vtryon status {name}\nStop it:     vtryon cancel {name}")
+        _say_they_go_on([each.name for each in tryons if each.answer is None], given)
         return STOPPED
-    if as_json:
-        print(answer.model_dump_json(indent=2))  # noqa: T201
+    answers = [each.answer for each in tryons if each.answer is not None]
+    if given.json:
+        for answer in answers:
+            print(answer.model_dump_json(indent=2 if len(tryons) == 1 else None))  # noqa: T201
+    elif len(tryons) == 1:
+        tell(answers[0], tryons[0].file)
     else:
-        tell(answer)
-    return 0 if isinstance(answer, TryOnSuccess) else 1
+        tell_all(tryons)
+    return 0 if all(result_of(answer).state == "succeeded" for answer in answers) else 1
 
 
-def _say_ids(request: dict[str, Any], *, as_json: bool) -> None:
-    name = request[CORRELATION_ID]
-    if as_json:
-        print(f'{{"correlation_id": "{name}", "request_id": "{request["request_id"]}"}}')  # noqa: T201
-        return
-    print(name)  # noqa: T201
-    _remark(f"Look at it: vtryon status {name}")
+def _announce(tryons: Sequence[Followed]) -> None:
+    for each in tryons:
+        remark(f"try-on {each.name}  {each.label}")
 
 
-def tell(answer: TryOnSuccess | TryOnFailure) -> None:
-    """How it ended, for a person."""
-    if answer.timings:
-        print(f"\n{timings(answer.timings)}")  # noqa: T201
-    if isinstance(answer, TryOnSuccess):
-        print(f"\nThe picture: {answer.image_path}\nThe seed: {answer.seed}")  # noqa: T201
-        return
-    where = f" in {answer.failed_step}" if answer.failed_step else ""
-    _remark(f"\nThe try-on did not succeed{where}: {answer.error_code}: {answer.error_message}")
-    if answer.error_code != "CANCELLED":
-        _remark("Its request was put aside: vtryon dlq list tryon")
+def _say_they_go_on(names: Sequence[str], given: argparse.Namespace) -> None:
+    name, more = names[0] if len(names) == 1 else "ID", server.more(given)
+    remark("\nThe try-on goes on." if len(names) == 1 else f"\n{len(names)} try-ons go on.")
+    remark(f"Look at it:  vtryon status {name}{more}\nStop it:     vtryon cancel {name}{more}")
 
 
-def _remark(text: str) -> None:
-    print(text, file=sys.stderr, flush=True)  # noqa: T201
+def _say_ids(tryons: Sequence[Followed], given: argparse.Namespace) -> None:
+    for each in tryons:
+        ids = {"correlation_id": each.name, "request_id": each.request_id}
+        print(json.dumps(ids) if given.json else each.name, flush=True)  # noqa: T201
+    if not given.json:
+        name = tryons[0].name if len(tryons) == 1 else "ID"
+        remark(f"Look at it: vtryon status {name}{server.more(given)}")

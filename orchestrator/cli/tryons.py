@@ -1,25 +1,30 @@
-"""`vtryon status` and `vtryon cancel`: one try-on, by its id."""
+"""`vtryon status`, `vtryon cancel` and `vtryon list`: try-ons that were asked for, by their ids."""
 
 import argparse
 import sys
-from datetime import datetime
-from typing import Any
+from collections.abc import Iterator
+from typing import Any, get_args
 
-from orchestrator.cli.finding import Found, find
-from orchestrator.cli.tables import seconds, table
+from orchestrator.asking import cancelled
+from orchestrator.cli import server
+from orchestrator.cli.finding import Found, Listed, find, listed
+from orchestrator.cli.status import clock, described_found, described_view
+from orchestrator.cli.tables import table
+from orchestrator.client import Client
 from orchestrator.config import Config
-from orchestrator.state import TryOn
-from orchestrator.steps import LAST, STEPS
-from shared_utils.contracts import Cancel, now
+from orchestrator.gateway.models import State
 from shared_utils.settings import Settings
 from shared_utils.transports.kafka.codecs import make_codec
-from shared_utils.transports.kafka.messages import CORRELATION_ID
-from shared_utils.transports.kafka.sending import Outgoing, send
+from shared_utils.transports.kafka.sending import send
 from shared_utils.transports.kafka.topics import TRYON_CANCELS, counted
+
+LISTED = 20
+PAGE = 200
+"""As many as a gateway gives at once."""
 
 
 def add_commands(groups: Any) -> None:
-    """Add both commands to the parser of the whole."""
+    """Add the commands to the parser of the whole."""
     status = groups.add_parser(
         "status",
         help="say how far a try-on is",
@@ -39,19 +44,50 @@ def add_commands(groups: Any) -> None:
     cancel.add_argument("id", metavar="ID", help="what `vtryon submit` printed")
     cancel.set_defaults(run=cancel_tryon)
 
+    listing = groups.add_parser(
+        "list",
+        help="list try-ons, the newest first",
+        description="List the try-ons of the last week, the newest first: their states, since when, and their ids.",
+    )
+    listing.add_argument("--state", choices=get_args(State), help="only those in this state")
+    listing.add_argument(
+        "--limit", type=_count, default=LISTED, metavar="COUNT", help="at most so many (default: %(default)s)"
+    )
+    listing.set_defaults(run=list_tryons)
+
+    for command in (status, cancel, listing):
+        server.add_flag(command)
+
+
+def _count(text: str) -> int:
+    if not (text.isascii() and text.isdigit() and int(text) > 0):
+        raise argparse.ArgumentTypeError(f"{text!r} is no whole number above 0")
+    return int(text)
+
 
 def show_status(settings: Settings, given: argparse.Namespace) -> int:
     """1 if it is unknown."""
+    client = server.client(given)
+    if client is not None:
+        with client:
+            view = client.get(given.id)
+        print(view.model_dump_json(indent=2) if given.json else described_view(view))  # noqa: T201
+        return 0
     config = Config.read()
     found = find(config, make_codec(config), given.id)
     if found is None:
         return _unknown(given.id)
-    print(_as_json(found) if given.json else "\n".join(_lines(given.id, found)))  # noqa: T201
+    print(_as_json(found) if given.json else described_found(given.id, found))  # noqa: T201
     return 0
 
 
 def cancel_tryon(settings: Settings, given: argparse.Namespace) -> int:
-    """The orchestrator that has the try-on reads cancellations from the partition of the same number."""
+    """1 if there is nothing to stop."""
+    client = server.client(given)
+    if client is not None:
+        with client:
+            view = client.cancel(given.id)
+        return _has_ended(given.id, view.state) if view.ended else _told(given)
     config = Config.read()
     codec = make_codec(config)
     counted(config, TRYON_CANCELS)
@@ -59,12 +95,46 @@ def cancel_tryon(settings: Settings, given: argparse.Namespace) -> int:
     if found is None:
         return _unknown(given.id)
     if found.ended:
-        print(f"The try-on {given.id} has ended already: {found.state}.", file=sys.stderr)  # noqa: T201
-        return 1
-    value = codec.encode(TRYON_CANCELS, Cancel(correlation_id=given.id))
-    send(config, Outgoing(TRYON_CANCELS, given.id, value, {CORRELATION_ID: given.id}, found.partition))
-    print(f"Its orchestrator was told to stop it. Look at it: vtryon status {given.id}")  # noqa: T201
+        return _has_ended(given.id, found.state)
+    send(config, cancelled(codec, given.id, found.partition))
+    return _told(given)
+
+
+def list_tryons(settings: Settings, given: argparse.Namespace) -> int:
+    """Nothing is found wrong with a list that is empty."""
+    client = server.client(given)
+    if client is not None:
+        with client:
+            found = list(_pages(client, given.state, given.limit))
+    else:
+        config = Config.read()
+        known = listed(config, make_codec(config))
+        found = [each for each in known if given.state in (None, each.state)][: given.limit]
+    rows = [[each.state, clock(each.since), each.name] for each in found]
+    print(table(["state", "since", "try-on"], rows) if rows else "There are none.")  # noqa: T201
     return 0
+
+
+def _pages(client: Client, state: str | None, most: int) -> Iterator[Listed]:
+    """Page by page, as many as are wanted."""
+    cursor: str | None = None
+    while True:
+        page = client.page(state, min(most, PAGE), cursor)
+        yield from (Listed(view.id, view.state, view.updated) for view in page.try_ons[:most])
+        most, cursor = most - len(page.try_ons), page.next
+        if cursor is None or most <= 0:
+            return
+
+
+def _told(given: argparse.Namespace) -> int:
+    look = f"vtryon status {given.id}{server.more(given)}"
+    print(f"Its orchestrator was told to stop it. Look at it: {look}")  # noqa: T201
+    return 0
+
+
+def _has_ended(name: str, state: str) -> int:
+    print(f"The try-on {name} has ended already: {state}.", file=sys.stderr)  # noqa: T201
+    return 1
 
 
 def _unknown(name: str) -> int:
@@ -78,47 +148,3 @@ def _unknown(name: str) -> int:
 def _as_json(found: Found) -> str:
     whole = found.tryon or found.refusal
     return '{"state": "waiting"}' if whole is None else whole.model_dump_json(indent=2)
-
-
-def _lines(name: str, found: Found) -> list[str]:
-    lines = [f"try-on   {name}", f"state    {found.state}"]
-    if found.refusal is not None:
-        lines.append(f"problem  {found.refusal.error_code}: {found.refusal.error_message}")
-    elif found.tryon is None:
-        lines.append("No orchestrator has taken it yet; `vtryon doctor` says who is there.")
-    else:
-        lines += _lines_of(found.tryon)
-    return lines
-
-
-def _lines_of(tryon: TryOn) -> list[str]:
-    ended = tryon.updated if tryon.ended else now()
-    lines = [f"asked    {_clock(tryon.submitted)}, {seconds((ended - tryon.submitted).total_seconds())} in all"]
-    if not tryon.ended:
-        lines[-1] = f"asked    {_clock(tryon.submitted)}, {seconds((ended - tryon.submitted).total_seconds())} ago"
-    if tryon.problem is not None:
-        step = f" in {tryon.problem.step}" if tryon.problem.step else ""
-        lines.append(f"problem  {tryon.problem.code}{step}: {tryon.problem.message}")
-    if tryon.state == "succeeded":
-        lines.append(f"picture  {tryon.results[LAST].get('image_path')}")
-    return [*lines, "", table(["step", "state", " attempts", "begun", " time"], [_row(tryon, name) for name in STEPS])]
-
-
-def _row(tryon: TryOn, name: str) -> list[str]:
-    step = tryon.steps.get(name)
-    if step is None:
-        return [name, "not begun" if tryon.ended else "waiting", "", "", ""]
-    until = step.finished or (tryon.updated if tryon.ended else now())
-    state = step.state
-    shown = state if state == "done" else "running" if not tryon.ended else _how_it_ended(tryon, name)
-    return [name, shown, str(step.attempt), _clock(step.started), seconds((until - step.started).total_seconds())]
-
-
-def _how_it_ended(tryon: TryOn, name: str) -> str:
-    return "failed" if tryon.problem is not None and tryon.problem.step == name else "stopped"
-
-
-def _clock(moment: datetime) -> str:
-    """As the clock on the wall says."""
-    local = moment.astimezone()
-    return f"{local:%H:%M:%S}" if local.date() == now().astimezone().date() else f"{local:%Y-%m-%d %H:%M:%S}"

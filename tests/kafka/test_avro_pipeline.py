@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from orchestrator.cli.submit import complete, send_request
-from orchestrator.cli.watching import Listener
+from orchestrator.cli.over_kafka import complete, send_requests
+from orchestrator.listening import Listener
 from orchestrator.models import TryOnFailure, TryOnSuccess
 from orchestrator.restore import restored
 from shared_utils.stage import Stage
@@ -30,7 +30,7 @@ def ask(orchestra: Orchestra, codec: AvroCodec, person: Path, garment: Path) -> 
     pictures = {"person_image_path": str(garment), "garment_image_path": str(garment)}
     request = complete(pictures | SMALL, settings) | {"person_image_path": str(person)}
     with Listener(settings, codec, str(request["correlation_id"])) as listener:
-        send_request(settings, codec, request)
+        send_requests(settings, codec, [request])
         return next(news for news in listener.news() if isinstance(news, TryOnSuccess | TryOnFailure))
 
 

@@ -1,9 +1,10 @@
-"""A broker in memory for the commands, and nobody's logging changed by them."""
+"""A broker in memory for the commands, no setting of the user's, and nobody's logging changed by them."""
 
 from collections.abc import Iterator
 
 import pytest
 
+from orchestrator.cli.server import ServerSettings
 from orchestrator.config import Config
 from shared_utils.transports.kafka.embedded import EmbeddedBroker
 from shared_utils.transports.kafka.messages import JsonCodec
@@ -15,8 +16,8 @@ def _logging_as_it_was(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture(autouse=True)
-def _no_kafka_of_the_users(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in Config.model_fields:
+def _nothing_of_the_users(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in (*Config.model_fields, *ServerSettings.model_fields):
         monkeypatch.delenv(name.upper(), raising=False)
 
 

@@ -4,13 +4,14 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from orchestrator.config import Config
-from orchestrator.models import TryOnRequest
+from orchestrator.course import read_news
+from orchestrator.models import TryOnFailure, TryOnRequest, TryOnSuccess
 from orchestrator.records import Records
 from orchestrator.state import Problem, StepState, TryOn
 from shared_utils.contracts import Progress
 from shared_utils.transports.kafka.messages import JsonCodec
 from shared_utils.transports.kafka.sending import Outgoing, send
-from shared_utils.transports.kafka.topics import TRYON_PROGRESS
+from shared_utils.transports.kafka.topics import TRYON_PROGRESS, TRYON_RESPONSES
 
 BEGUN = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 PARTITION = 2
@@ -58,6 +59,14 @@ def succeeded(name: str) -> TryOn:
 def failed(name: str) -> TryOn:
     problem = Problem(code="UNET_MODEL_NOT_FOUND", message="No diffusion model x.", step="text_encoder")
     return tryon(name, state="failed", problem=problem)
+
+
+def answer(state: TryOn) -> TryOnSuccess | TryOnFailure:
+    """What is answered to who asked for it."""
+    response, *_ = Records(JsonCodec(), keep_intermediates=False).end(state, PARTITION)
+    read = read_news(TRYON_RESPONSES, JsonCodec().decode(TRYON_RESPONSES, response.value or b""))
+    assert isinstance(read, TryOnSuccess | TryOnFailure)
+    return read
 
 
 def tell(config: Config, state: TryOn) -> None:

@@ -1,15 +1,16 @@
 """`vtryon submit`: what is sent, and what is refused before anything is."""
 
 import json
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from orchestrator.cli import submit
+from orchestrator.cli.followed import Followed
 from orchestrator.cli.main import main
-from orchestrator.cli.submit import complete
-from orchestrator.cli.watching import Course, Listener
+from orchestrator.cli.over_kafka import complete
 from orchestrator.config import Config
 from orchestrator.models import TryOnRequest
 from shared_utils.errors import ImageNotFoundError, InvalidRequestError
@@ -65,16 +66,22 @@ def test_ids_as_json(config: Config, pictures: list[str], capsys: pytest.Capture
     assert len(sent(config, ids["correlation_id"])) == 1
 
 
-def test_watched_to_its_end(
-    config: Config, pictures: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    """The orchestrator's part is played as soon as the request has been sent."""
+@pytest.fixture
+def orchestrated(config: Config, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The orchestrator's part is played as soon as requests have been sent; it is bad luck to be asked for seed 13, or
+    for a garment called bad."""
 
-    def send_and_end(settings: Config, codec: JsonCodec, request: dict[str, Any]) -> None:
-        name = str(request[CORRELATION_ID])
-        tell(config, failed(name) if request.get("seed") == 13 else succeeded(name))
+    def send_and_end(settings: Config, codec: JsonCodec, requests: Sequence[Mapping[str, Any]]) -> None:
+        for request in requests:
+            name = str(request[CORRELATION_ID])
+            bad = request.get("seed") == 13 or "bad" in request["garment_image_path"]
+            tell(config, failed(name) if bad else succeeded(name))
 
-    monkeypatch.setattr(submit, "send_request", send_and_end)
+    monkeypatch.setattr(submit, "send_requests", send_and_end)
+
+
+@pytest.mark.usefixtures("orchestrated")
+def test_watched_to_its_end(pictures: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["submit", *pictures, "--watch"]) == 0
     shown = capsys.readouterr()
     assert "The picture: /out/tryon.png" in shown.out
@@ -82,13 +89,70 @@ def test_watched_to_its_end(
     assert main(["submit", *pictures, "--watch", "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["image_path"] == "/out/tryon.png"
     assert main(["submit", *pictures, "--watch", "--seed", "13"]) == 1
-    assert "in text_encoder: UNET_MODEL_NOT_FOUND: No diffusion model x." in capsys.readouterr().err
+    shown = capsys.readouterr()
+    assert "in text_encoder: UNET_MODEL_NOT_FOUND: No diffusion model x." in shown.err
+    assert "vtryon dlq list tryon" in shown.err
+
+
+@pytest.fixture
+def garments(tmp_path: Path, examples: Path) -> list[str]:
+    """Three, of which one is bad."""
+    files = [tmp_path / f"{name}.png" for name in ("striped", "bad", "plain")]
+    for file in files:
+        file.write_bytes((examples / "garment.png").read_bytes())
+    return [str(file) for file in files]
+
+
+def test_many_at_once(
+    config: Config, pictures: list[str], garments: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["submit", *pictures[:3], *garments]) == 0
+    names = capsys.readouterr().out.split()
+    assert [sent(config, name)[0]["garment_image_path"] for name in names] == garments
+    assert main(["submit", *pictures[:3], *garments, "--json"]) == 0
+    ids = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert len({each["correlation_id"] for each in ids} | {each["request_id"] for each in ids}) == 6
+
+
+@pytest.mark.usefixtures("orchestrated")
+def test_many_watched(pictures: list[str], garments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["submit", *pictures[:3], *garments, "--watch"]) == 1
+    shown = capsys.readouterr()
+    head, *rows = shown.out.strip().splitlines()
+    assert head.split()[:3] == ["garment", "state", "time"]
+    assert [row.split()[:2] for row in rows] == [
+        ["striped.png", "succeeded"],
+        ["bad.png", "failed"],
+        ["plain.png", "succeeded"],
+    ]
+    assert "UNET_MODEL_NOT_FOUND: No diffusion model x." in rows[1]
+    assert "(3 of 3)" in shown.err
+    assert main(["submit", *pictures[:3], *garments, "--watch", "--json"]) == 1
+    answers = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert [answer["status"] for answer in answers] == ["success", "error", "success"]
+
+
+@pytest.mark.parametrize("flag", ["--correlation-id", "--request-id", "--output-filename"])
+def test_what_many_can_not_share(
+    pictures: list[str], garments: list[str], flag: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["submit", *pictures[:3], *garments, flag, "one"]) == 1
+    assert f"vtryon: {flag} is for one garment" in capsys.readouterr().err
+
+
+def test_no_download_over_kafka(pictures: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["submit", *pictures, "--watch", "--output", "here"]) == 1
+    assert "it needs --server and --watch" in capsys.readouterr().err
 
 
 def test_ctrl_c_leaves_it_running(
-    config: Config, pictures: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    config: Config,
+    pictures: list[str],
+    garments: list[str],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
-    def interrupted(listener: Listener, course: Course) -> None:
+    def interrupted(tryons: Sequence[Followed], moments: Iterator[None]) -> None:
         raise KeyboardInterrupt
 
     monkeypatch.setattr(submit, "watch", interrupted)
@@ -97,6 +161,8 @@ def test_ctrl_c_leaves_it_running(
     assert "vtryon status left-alone" in shown
     assert "vtryon cancel left-alone" in shown
     assert len(sent(config, "left-alone")) == 1
+    assert main(["submit", *pictures[:3], *garments, "--watch"]) == submit.STOPPED
+    assert "3 try-ons go on." in capsys.readouterr().err
 
 
 def test_a_name_that_is_taken(config: Config, pictures: list[str], capsys: pytest.CaptureFixture[str]) -> None:

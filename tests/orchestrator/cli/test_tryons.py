@@ -95,3 +95,35 @@ def test_refused(config: Config, name: str, capsys: pytest.CaptureFixture[str]) 
     assert "state    refused" in shown
     assert "INVALID_REQUEST: steps=0" in shown
     assert main(["cancel", name]) == 1
+
+
+def test_list(config: Config, name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    refused = TryOnFailure(
+        request_id=f"{name}-refused", error_code="INVALID_REQUEST", error_message="steps=0", retryable=False
+    )
+    tell(config, tryon(f"{name}-ended"))
+    tell(config, succeeded(f"{name}-ended"))
+    send(config, Outgoing(TRYON_RESPONSES, name, JsonCodec().encode(TRYON_RESPONSES, refused)))
+    tell(config, tryon(f"{name}-begun"))
+    request = JsonCodec().encode("", {CORRELATION_ID: f"{name}-asked"})
+    send(config, Outgoing(TRYON_REQUESTS, name, request, partition=3))
+    assert main(["list", "--limit", "1000"]) == 0
+    head, *rows = [line.split() for line in capsys.readouterr().out.splitlines()]
+    assert head == ["state", "since", "try-on"]
+    assert [[row[0], row[-1]] for row in rows if name in row[-1]] == [
+        ["waiting", f"{name}-asked"],
+        ["running", f"{name}-begun"],
+        ["refused", f"{name}-refused"],
+        ["succeeded", f"{name}-ended"],
+    ]
+    assert main(["list", "--state", "running", "--limit", "1"]) == 0
+    assert [line.split()[::2] for line in capsys.readouterr().out.splitlines()[1:]] == [["running", f"{name}-begun"]]
+    assert main(["list", "--state", "cancelled"]) == 0
+    assert capsys.readouterr().out == "There are none.\n"
+
+
+@pytest.mark.parametrize("wrong", [["--limit", "0"], ["--limit", "x"], ["--state", "lost"]])
+def test_lists_that_are_none(wrong: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit, match="2"):
+        main(["list", *wrong])
+    assert wrong[0] in capsys.readouterr().err
