@@ -1,6 +1,7 @@
 # Every check is one command, the same at a desk and in CI.
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-kafka chaos bench-kafka bench-memory lint format lock examples schemas clean
+.PHONY: help setup demo page test test-kafka test-browser chaos bench-kafka bench-memory bench-gateway lint format lock examples \
+        schemas clean
 
 BIN := .venv/bin
 READY := .venv/.ready
@@ -23,11 +24,19 @@ setup: $(READY)  ## make .venv with all that is needed, and fetch ComfyUI
 demo: $(READY)  ## run one try-on on miniature models; the picture is out/tryon.png
 	@$(BIN)/python scripts/demo.py --output out
 
+page: export COMFYUI_ATTENTION ?= pytorch
+page: $(READY)  ## serve the web page at http://127.0.0.1:8080 until Ctrl-C, on miniature models or those in MODEL_DIR
+	@$(BIN)/python scripts/page.py --output out
+
 test: $(READY)  ## run the tests
 	@$(BIN)/pytest
 
 test-kafka: $(READY)  ## run the tests on Apache Kafka; needs Java and Maven
 	@$(BIN)/pytest -m kafka tests/kafka
+
+test-browser: $(READY)  ## run the tests of the web page in Chromium; the pictures are out/browser
+	@scripts/find_chromium.sh
+	@$(BIN)/pytest -m browser tests/browser
 
 chaos: export TRYONS ?= 300
 chaos: export KILLS ?= 60
@@ -39,6 +48,9 @@ bench-kafka: $(READY)  ## measure the orchestrator on Apache Kafka; needs Java a
 
 bench-memory: $(READY)  ## measure its memory over 100,000 try-ons, and a restart with 10,000; needs Java and Maven
 	@$(BIN)/python benchmarks/engine_memory.py
+
+bench-gateway: $(READY)  ## measure the gateway: submits, reads and event streams; needs Java and Maven
+	@$(BIN)/python benchmarks/bench_gateway.py
 
 lint: $(READY)  ## check style, types, and which part may import which
 	@$(BIN)/ruff check .

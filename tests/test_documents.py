@@ -11,9 +11,11 @@ import re
 import shlex
 import tomllib
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, Literal, get_args, get_origin, get_type_hints
+from urllib.parse import urlsplit
 
 import confluent_kafka
 import generate_schemas
@@ -25,10 +27,21 @@ from decoding.service import Decoding
 from latent_encoder.service import LatentEncoder
 from orchestrator.cli import dlq, doctor, kafka, model_files, submit, topics, tryons
 from orchestrator.cli import models as models_command
+from orchestrator.cli.server import ServerSettings
 from orchestrator.config import Config
+from orchestrator.files import FilesConfig, files_config
+from orchestrator.gateway import errors as gateway_errors
+from orchestrator.gateway.core import Gateway
+from orchestrator.gateway.http.app import make_app
+from orchestrator.gateway.models import StepView, TryOnView
+from orchestrator.gateway.sender import Sender
+from orchestrator.gateway.settings import GatewayConfig
+from orchestrator.gateway.view.follower import Follower
+from orchestrator.gateway.view.view import View
+from orchestrator.main import _parser as _parser_of_the_orchestrator
 from orchestrator.models import StepTiming, TryOnFailure, TryOnRequest, TryOnSuccess
 from sampling.service import Sampling, sample_latent
-from shared_utils import errors
+from shared_utils import errors, ports, turns
 from shared_utils.comfy import provision
 from shared_utils.comfy.loader import Models
 from shared_utils.contracts import Failure, Response
@@ -36,7 +49,16 @@ from shared_utils.settings import Settings
 from shared_utils.stage import parse
 from shared_utils.transports import kafka as kafka_transport
 from shared_utils.transports.cli.standalone import _parser
+from shared_utils.transports.files import inbox
+from shared_utils.transports.files.command import files_settings
+from shared_utils.transports.files.settings import FilesSettings
+from shared_utils.transports.grpc.command import grpc_settings
+from shared_utils.transports.grpc.generated.vtryon_pb2 import DESCRIPTOR
+from shared_utils.transports.grpc.settings import GrpcSettings
+from shared_utils.transports.grpc.statuses import STATUSES as GRPC_STATUSES
+from shared_utils.transports.grpc.statuses import status_of as grpc_status_of
 from shared_utils.transports.kafka.command import worker_settings
+from shared_utils.transports.kafka.messages import JsonCodec
 from shared_utils.transports.kafka.settings import KafkaSettings, WorkerSettings
 from shared_utils.transports.kafka.topics import (
     DAY_MS,
@@ -48,12 +70,26 @@ from shared_utils.transports.kafka.topics import (
 )
 from shared_utils.transports.kafka.topics import group as group_of
 from shared_utils.transports.kafka.worker import DeadlineExceededError, Names
+from shared_utils.transports.rest import errors as rest_errors
+from shared_utils.transports.rest.codes import errors_of
+from shared_utils.transports.rest.command import rest_settings
+from shared_utils.transports.rest.errors import (
+    MediaTypeUnknownError,
+    MethodNotAllowedError,
+    PathUnknownError,
+    TooLargeError,
+)
+from shared_utils.transports.rest.openapi import document as openapi_of
+from shared_utils.transports.rest.settings import RestSettings
+from shared_utils.transports.rest.statuses import STATUSES as HTTP_STATUSES
+from shared_utils.transports.rest.statuses import status_of
 from text_encoder.service import TextEncoder
 
 ROOT = Path(__file__).resolve().parent.parent
 STAGES: dict[str, Any] = {stage.name: stage for stage in (LatentEncoder, TextEncoder, Sampling, Decoding)}
 REQUESTS: dict[str, Any] = {name: stage.request_type for name, stage in STAGES.items()} | {"orchestrator": TryOnRequest}
 CONFIGS: dict[str, Any] = {name: stage.options_type for name, stage in STAGES.items()} | {"orchestrator": Config}
+GATEWAY = "docs/GATEWAY.md"
 KAFKA = "docs/KAFKA_SCHEMAS.md"
 # What the stages share answers with these, whatever the stage.
 OF_ANY_STAGE = (
@@ -224,8 +260,8 @@ def test_example_of_the_orchestrator() -> None:
 
 
 def test_example_in_the_readme() -> None:
-    (failure,) = (json.loads(block) for block in blocks(read("README.md"), "json"))
-    check_failure(failure, read("README.md"))
+    (failure,) = (json.loads(block) for block in blocks(read("docs/ERRORS.md"), "json"))
+    check_failure(failure, read("docs/ERRORS.md"))
 
 
 def check_failure(failure: dict[str, Any], document: str) -> None:
@@ -250,7 +286,7 @@ def test_error_codes(name: str) -> None:
 
 
 def test_error_codes_in_the_readme() -> None:
-    documented = {code: row["Retry"] for code, row in table(section(read("README.md"), "Errors"), "Code").items()}
+    documented = {code: row["Retry"] for code, row in table(section(read("docs/ERRORS.md"), "Errors"), "Code").items()}
     of_stages = {code: retry for name in STAGES for code, retry in codes_of(name).items()}
     everything = {kind.code for kind in vars(errors).values() if inspect.isclass(kind) and hasattr(kind, "code")}
     assert documented == of_stages
@@ -278,7 +314,7 @@ def orchestrator_codes() -> set[str]:
 
 
 def test_error_codes_of_kafka_in_the_readme() -> None:
-    rows = table(section(read("README.md"), "On Kafka besides"), "Code")
+    rows = table(section(read("docs/ERRORS.md"), "On Kafka besides"), "Code")
     retries = {kind.code: "yes" if kind.retryable else "no" for kind in kafka_errors()}
     known = {kind.code for kind in vars(errors).values() if inspect.isclass(kind) and hasattr(kind, "code")}
     assert rows.keys() == retries.keys() | (orchestrator_codes() - known)
@@ -313,6 +349,159 @@ def test_kafka_section(name: str) -> None:
     assert f"Unset: {names.requests}, {names.responses}, {names.group}." in read(f"{name}/.env.example")
 
 
+# ---- REST
+
+
+def stage_of(name: str) -> Any:
+    options = CONFIGS[name]()
+    return STAGES[name](options, Models(options))
+
+
+@each_stage
+def test_calls_of_rest(name: str) -> None:
+    described = openapi_of(stage_of(name))["paths"]
+    calls = {f"{method.upper()} {path}" for path, methods in described.items() for method in methods}
+    assert table(section(read(f"{name}/API.md"), "REST"), "Call").keys() == calls
+
+
+@each_stage
+def test_settings_of_rest(name: str) -> None:
+    rows = {
+        row["Environment"].strip("`"): row for row in table(section(read(f"{name}/API.md"), "REST"), "What").values()
+    }
+    own = set(RestSettings.model_fields) - set(Settings.model_fields)
+    assert rows.keys() == {field.upper() for field in own}
+    for field in own:
+        row = rows[field.upper()]
+        default = RestSettings.model_fields[field].default
+        assert row["Default"] == (f"`{default:g}`" if isinstance(default, float) else f"`{default}`"), field
+        if row["Flag"]:
+            given = rest_settings(name, ["--mode", "rest", row["Flag"].strip("`"), "1"])
+            assert str(getattr(given, field)) == "1"
+
+
+@each_stage
+def test_statuses_of_rest(name: str) -> None:
+    document = read(f"{name}/API.md")
+    kinds = errors_of(stage_of(name)) | {kind.code: kind for kind in (PathUnknownError, MethodNotAllowedError)}
+    rows = table(section(document, "REST"), "Status")
+    documented = {code: int(status) for status, row in rows.items() for code in spans(row["Codes"])}
+    assert documented == {code: status_of(code) for code in kinds}
+    besides = table(section(document, "REST"), "Code")
+    assert besides.keys() == kinds.keys() - codes_of(name).keys()
+    for code, row in besides.items():
+        assert row["Retry"] == ("yes" if kinds[code].retryable else "no"), code
+
+
+def check_curl(words: list[str]) -> None:
+    """It asks one of the services for something that it has, in a way that it takes."""
+    (url,) = (urlsplit(word) for word in words if word.startswith("http"))
+    sent = [json.loads(data) for option, data in pairwise(words) if option == "--data"]
+    described = [openapi_of(stage_of(name))["paths"] for name in STAGES]
+    assert any(("post" if sent else "get") in paths.get(url.path, {}) for paths in described), url.path
+    for fields in sent:
+        assert ("--header", "Content-Type: application/json") in pairwise(words)
+        assert any(is_request(name, url.path, fields) for name in STAGES), fields
+
+
+def is_request(name: str, path: str, fields: dict[str, Any]) -> bool:
+    known = REQUESTS[name].model_fields
+    required = {field for field, info in known.items() if info.is_required()}
+    return path == f"/v1/{STAGES[name].verb}" and required <= fields.keys() <= known.keys()
+
+
+# ---- gRPC
+
+
+@each_stage
+def test_settings_of_grpc(name: str) -> None:
+    text = section(read(f"{name}/API.md"), "gRPC")
+    rows = {row["Environment"].strip("`"): row for row in table(text, "What").values()}
+    own = set(GrpcSettings.model_fields) - set(Settings.model_fields)
+    assert rows.keys() == {field.upper() for field in own}
+    for field in own:
+        row, default = rows[field.upper()], GrpcSettings.model_fields[field].default
+        assert row["Default"] == (f"`{default:g}`" if isinstance(default, float) else f"`{default}`"), field
+        if row["Flag"]:
+            given = grpc_settings(name, ["--mode", "grpc", row["Flag"].strip("`"), "1"])
+            assert str(getattr(given, field)) == "1"
+
+
+@each_stage
+def test_statuses_of_grpc(name: str) -> None:
+    rows = table(section(read(f"{name}/API.md"), "gRPC"), "gRPC status")
+    documented = {code: status.strip("`") for status, row in rows.items() for code in spans(row["Codes"])}
+    of_http = {MediaTypeUnknownError.code, TooLargeError.code}
+    assert documented == {code: grpc_status_of(code).name for code in errors_of(stage_of(name)) if code not in of_http}
+
+
+@each_stage
+def test_service_of_grpc(name: str) -> None:
+    text = section(read(f"{name}/API.md"), "gRPC")
+    service = "".join(word.title() for word in name.split("_"))
+    described = DESCRIPTOR.services_by_name[service]
+    assert {described.full_name, described.methods[0].name} <= set(spans(text))
+
+
+# ---- the codes of all doors
+
+
+def of_doors() -> dict[str, type[errors.VtryonError]]:
+    modules = (ports, rest_errors, turns, inbox)
+    return {kind.code: kind for module in modules for kind in own_errors(module)}
+
+
+def own_errors(module: Any) -> Iterator[type[errors.VtryonError]]:
+    """What a module has of its own, less what only others are made of."""
+    kinds = (kind for kind in vars(module).values() if inspect.isclass(kind) and kind.__module__ == module.__name__)
+    yield from (kind for kind in kinds if issubclass(kind, errors.VtryonError) and "code" in vars(kind))
+
+
+@pytest.mark.parametrize(
+    ("heading", "kinds"),
+    [
+        ("At a service's doors besides", of_doors()),
+        ("At the gateway besides", {kind.code: kind for kind in own_errors(gateway_errors)}),
+    ],
+)
+def test_error_codes_of_doors(heading: str, kinds: dict[str, type[errors.VtryonError]]) -> None:
+    rows = table(section(read("docs/ERRORS.md"), heading), "Code")
+    assert {code: row["Retry"] for code, row in rows.items()} == {
+        code: "yes" if kind.retryable else "no" for code, kind in kinds.items()
+    }
+
+
+def test_statuses_of_all_codes() -> None:
+    for heading in ("Errors", "At a service's doors besides", "At the gateway besides"):
+        for code, row in table(section(read("docs/ERRORS.md"), heading), "Code").items():
+            assert row["HTTP"] in (str(status_of(code)), "none"), code
+            assert row["gRPC"] in (f"`{grpc_status_of(code).name}`", "none"), code
+            assert "none" not in row["HTTP"] or code not in HTTP_STATUSES, code
+            assert "none" not in row["gRPC"] or code not in GRPC_STATUSES, code
+
+
+# ---- the gateway
+
+
+def test_calls_of_the_gateway() -> None:
+    config = GatewayConfig()
+    view = View(None)
+    with closing(view), Sender(config) as sender:
+        gateway = Gateway(config, JsonCodec(), view, Follower(config, JsonCodec(), view), sender)
+        described = make_app(gateway, config).openapi()["paths"]
+    calls = {f"{method.upper()} {path}" for path, methods in described.items() for method in methods}
+    documented = set(table(section(read(GATEWAY), "Calls"), "Call"))
+    assert {re.sub(r"\{\w+\}", "{id}", call) for call in calls} == documented - {"GET /openapi.json", "GET /"}
+
+
+def test_a_try_on_at_the_gateway() -> None:
+    text = section(read(GATEWAY), "A try-on")
+    check_fields(text, TryOnView)
+    rows = table(text, "Field of a step")
+    assert rows.keys() == StepView.model_json_schema(mode="serialization")["properties"].keys()
+    assert set(get_args(StepView.model_fields["state"].annotation)) <= set(spans(rows["state"]["Meaning"]))
+
+
 # ---- settings
 
 
@@ -332,10 +521,15 @@ def request_fields(name: str) -> set[str]:
         ("Kafka", KafkaSettings, set(KafkaSettings.model_fields) - set(Settings.model_fields)),
         ("Workers", WorkerSettings, set(WorkerSettings.model_fields) - set(KafkaSettings.model_fields)),
         ("The orchestrator", Config, set(vars(Config)["__annotations__"])),
+        ("REST", RestSettings, set(RestSettings.model_fields) - set(Settings.model_fields)),
+        ("gRPC", GrpcSettings, set(GrpcSettings.model_fields) - set(Settings.model_fields)),
+        ("Files", FilesConfig, set(FilesConfig.model_fields) - set(GatewayConfig.model_fields)),
+        ("The gateway", GatewayConfig, set(GatewayConfig.model_fields) - set(Config.model_fields)),
+        ("The vtryon command", ServerSettings, set(ServerSettings.model_fields) - set(Settings.model_fields)),
     ],
 )
 def test_settings_table(heading: str, kind: type[Settings], names: set[str]) -> None:
-    rows = table(section(read("README.md"), heading), "Variable")
+    rows = table(section(read("docs/SETTINGS.md"), heading), "Variable")
     assert rows.keys() == {name.upper() for name in names}
     for name in names:
         row, field = rows[name.upper()], kind.model_fields[name]
@@ -356,7 +550,9 @@ def test_environment(name: str) -> None:
 def test_env_example(name: str) -> None:
     """It shows what it says: settings that exist, at their defaults."""
     file = ROOT / name / ".env.example"
-    kinds = [Config] if name == "orchestrator" else [CONFIGS[name], WorkerSettings]
+    kinds: list[type[Settings]] = [GatewayConfig]
+    if name != "orchestrator":
+        kinds = [CONFIGS[name], WorkerSettings, RestSettings, GrpcSettings, FilesSettings]
     variables = set(dotenv_values(file))
     assert variables <= {field.upper() for kind in kinds for field in kind.model_fields}
     assert changeable(name) <= variables
@@ -496,9 +692,21 @@ def vtryon_parser() -> argparse.ArgumentParser:
     return parser
 
 
+READERS: dict[str, Callable[[str, list[str]], object]] = {
+    "kafka": worker_settings,
+    "rest": rest_settings,
+    "grpc": grpc_settings,
+    "files": files_settings,
+}
+"""What reads the command line of a service in each mode that serves."""
+
+
 def check_script(script: Path, words: list[str]) -> None:
-    if script.name == "main.py" and ("--mode", "kafka") in pairwise(words):
-        worker_settings(script.parent.name, words)
+    mode = dict(pairwise(words)).get("--mode", "")
+    if script.parts[0] == "orchestrator":
+        (files_config if mode == "files" else _parser_of_the_orchestrator().parse_args)(words)
+    elif script.name == "main.py" and mode in READERS:
+        READERS[mode](script.parent.name, words)
     elif script.name == "main.py":
         kind = STAGES[script.parent.name]
         stage = kind(kind.options_type(), Models(Settings()))
@@ -532,7 +740,11 @@ def run_in_the_foreground(words: list[str]) -> list[str]:
     return words[:-4]
 
 
-@each_document
+RUN_AS_PRINTED = "docs/API_MULTI_PROTOCOL.md"
+"""tests/kafka/test_doors_document.py does that."""
+
+
+@pytest.mark.parametrize("document", sorted(set(DOCUMENTS) - {RUN_AS_PRINTED}))
 def test_commands(document: str) -> None:
     kinds = (*CONFIGS.values(), WorkerSettings)
     settings = {field.upper() for kind in kinds for field in kind.model_fields}
@@ -548,7 +760,15 @@ def test_commands(document: str) -> None:
                 vtryon_parser().parse_args(arguments)
             case ["export", setting]:
                 assert setting.partition("=")[0] in settings
-            case ["pip", "install", "vtryon[avro]"] | ["kill" | "wait", "%1", "%2"] | [".", ".venv/bin/activate"]:
+            case ["curl", *arguments]:
+                check_curl(arguments)
+            case ["cp", source, _]:
+                assert (ROOT / source).exists()
+            case ["mkdir" | "mv" | "echo", *_]:
+                pass
+            case ["pip", "install", "vtryon[avro]"] | [".", ".venv/bin/activate"]:
+                pass
+            case ["kill" | "wait", "%1"] | ["kill" | "wait", "%1", "%2"]:
                 pass
             case _:
                 pytest.fail(f"teach this test the command {words}")
@@ -588,7 +808,10 @@ def command_line_flags() -> set[str]:
         "orchestrator/cli",
         "orchestrator",
         "shared_utils",
+        "shared_utils/transports/files",
+        "shared_utils/transports/grpc",
         "shared_utils/transports/kafka",
+        "shared_utils/transports/rest",
         "benchmarks",
         "scripts",
     )
