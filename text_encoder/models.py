@@ -43,6 +43,6 @@ class TextEncoderMetadata(ClipOptions, VaeOptions, Metadata):
 class TextEncoderResponse(Success):
     positive_encoding_path: str = Field(description="ComfyUI's conditioning, with its reference latents: a .pt file.")
     positive_encoding_shape: list[int] = Field(description="[1, tokens, width] of its tensor.")
-    negative_encoding_path: str | None = Field(None, description="The same for the negative prompt, or null.")
-    negative_encoding_shape: list[int] | None = None
+    negative_encoding_path: str | None = Field(description="The same for the negative prompt, or null.")
+    negative_encoding_shape: list[int] | None
     metadata: TextEncoderMetadata

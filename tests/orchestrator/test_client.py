@@ -15,6 +15,7 @@ from orchestrator.gateway.models import TryOnView
 from shared_utils.contracts import Progress
 from shared_utils.errors import ImageNotFoundError, InvalidRequestError, VtryonError
 from shared_utils.transports.kafka.embedded import EmbeddedBroker
+from tests.kafka.support import until
 from tests.orchestrator.cli.orchestrating import succeeded, tryon
 from tests.orchestrator.gateway.drawn import picture
 from tests.orchestrator.gateway.house import House, house_on
@@ -52,6 +53,11 @@ def told(events: Iterable[Event]) -> list[str]:
     return sorted(event.news.model_dump_json() for event in events if event.id is not None)
 
 
+def steps_heard_to_their_end(events: Iterable[Event]) -> int:
+    news = [event.news for event in events]
+    return sum(isinstance(each, Progress) and each.state == "done" for each in news)
+
+
 # ---- a gateway
 
 
@@ -61,8 +67,9 @@ def test_from_asking_to_the_picture(client: Client, files: list[Path]) -> None:
     heard = list(client.events(shirt.id))
     assert [event.news.state for event in heard if isinstance(event.news, TryOnView)][-1] == "succeeded"
     assert any(isinstance(event.news, Progress) for event in heard)
-    # Those without an id tell its place in the queue: that is nothing to come back to.
-    kept = [event for event in heard if event.id is not None]
+    # What a stage says of itself can come after the end; and what has no id is nothing to come back to.
+    until(lambda: steps_heard_to_their_end(client.events(shirt.id)) == 4, "all has been said")
+    kept = [event for event in client.events(shirt.id) if event.id is not None]
     for number, event in enumerate(kept, 1):
         assert told(client.events(shirt.id, event.id)) == told(kept[number:])
     *_, last = client.events(coat.id)

@@ -22,7 +22,7 @@ from shared_utils.transports.files.worker import Worker
 from shared_utils.transports.grpc.channel import Channel
 from shared_utils.transports.grpc.errors import CallFailedError
 from shared_utils.transports.grpc.generated.vtryon_pb2 import DESCRIPTOR
-from shared_utils.transports.grpc.messages import parsed, written
+from shared_utils.transports.grpc.messages import model_of, parsed, written
 from shared_utils.transports.grpc.settings import GrpcSettings
 from shared_utils.transports.grpc.stage_server import StageServer
 from shared_utils.transports.kafka import host, topics
@@ -214,7 +214,7 @@ class Grpc(Door):
     def ask(self, stage: str, fields: Fields) -> Success | Failure:
         kind: type[Success] = type(self._stages[stage]).run.__annotations__["return"]
         try:
-            return kind.model_validate(self._channels[stage].call(_method(stage).name, fields, SOON))
+            return model_of(kind, self._channels[stage].call(_method(stage).name, fields, SOON))
         except CallFailedError as failed:
             return Failure.of(failed, str(echoable(fields["request_id"])), echoable(fields.get("correlation_id")))
 

@@ -20,4 +20,4 @@ def test_told_when_it_has_ended(tmp_path: Path) -> None:
         told = {view["id"]: view for view in (json.loads(call.body) for call in receiver.wait(2))}
         assert told.keys() == set(names)
         for name in names:
-            assert told[name] == house.get(name)
+            assert told[name] == house.wait(name, "succeeded")
