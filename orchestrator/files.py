@@ -158,9 +158,10 @@ class TryOns:
         unsubscribe = self._gateway.follower.subscribe(name, news.set)
         try:
             while not (view := self._gateway.get(name)).ended:
-                while not news.wait(LOOK_SECONDS):
-                    if self._stopping.is_set():
-                        raise Left
+                # However much news there is: a sampler with many steps has some all the time.
+                if self._stopping.is_set():
+                    raise Left
+                news.wait(LOOK_SECONDS)
                 news.clear()
         finally:
             unsubscribe()
