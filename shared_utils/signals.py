@@ -15,9 +15,10 @@ def stopped_by_signals() -> Iterator[threading.Event]:
     stopping = threading.Event()
 
     def stop(number: int, frame: object) -> None:
-        log.info("stopping")
+        # Said last: whoever reads it may send the second one at once.
         signal.signal(signal.SIGINT, signal.default_int_handler)
         stopping.set()
+        log.info("stopping")
 
     before = {number: signal.signal(number, stop) for number in (signal.SIGTERM, signal.SIGINT)}
     try:
