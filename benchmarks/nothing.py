@@ -35,6 +35,7 @@ class Anything(Success):
 
 class Nothing:
     request_type: type[Request] = Request
+    response_type: type[Success] = Anything
 
     def __init__(self, name: str) -> None:
         self.name = name

@@ -68,6 +68,7 @@ class StandIn:
         self.verb = "do"
         self.models = Models(Settings())
         self.request_type: type[Request] = KINDS[name].request_type
+        self.response_type: type[Success] = KINDS[name].response_type
         self.options: Any = KINDS[name].config()
         self._work = KINDS[name].work
         self._milliseconds = milliseconds
@@ -137,15 +138,30 @@ def decode(request: decoding.models.DecodingRequest) -> Success:
 @dataclass(frozen=True)
 class Kind:
     request_type: type[Request]
+    response_type: type[Success]
     config: type[Any]
     work: Callable[[Any], Success]
 
 
 KINDS = {
-    "latent_encoder": Kind(latent_encoder.models.LatentEncoderRequest, latent_encoder.config.Config, encode_latent),
-    "text_encoder": Kind(text_encoder.models.TextEncoderRequest, text_encoder.config.Config, encode_text),
-    "sampling": Kind(sampling.models.SamplingRequest, sampling.config.Config, sample),
-    "decoding": Kind(decoding.models.DecodingRequest, decoding.config.Config, decode),
+    "latent_encoder": Kind(
+        latent_encoder.models.LatentEncoderRequest,
+        latent_encoder.models.LatentEncoderResponse,
+        latent_encoder.config.Config,
+        encode_latent,
+    ),
+    "text_encoder": Kind(
+        text_encoder.models.TextEncoderRequest,
+        text_encoder.models.TextEncoderResponse,
+        text_encoder.config.Config,
+        encode_text,
+    ),
+    "sampling": Kind(
+        sampling.models.SamplingRequest, sampling.models.SamplingResponse, sampling.config.Config, sample
+    ),
+    "decoding": Kind(
+        decoding.models.DecodingRequest, decoding.models.DecodingResponse, decoding.config.Config, decode
+    ),
 }
 
 

@@ -19,6 +19,7 @@ class Decoding:
     name = "decoding"
     verb = "decode"
     request_type = DecodingRequest
+    response_type = DecodingResponse
     options_type = Config
 
     def __init__(self, options: Config, models: Models) -> None:

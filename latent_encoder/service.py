@@ -17,6 +17,7 @@ class LatentEncoder:
     name = "latent_encoder"
     verb = "encode"
     request_type = LatentEncoderRequest
+    response_type = LatentEncoderResponse
     options_type = Config
 
     def __init__(self, options: Config, models: Models) -> None:

@@ -48,6 +48,7 @@ class Sampling:
     name = "sampling"
     verb = "sample"
     request_type = SamplingRequest
+    response_type = SamplingResponse
     options_type = Config
 
     def __init__(self, options: Config, models: Models) -> None:

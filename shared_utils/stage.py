@@ -31,6 +31,8 @@ class Stage(Protocol):
     """What it does to a request, for the ways in that name methods: encode, sample, decode."""
     request_type: type[Any]
     """The request that `run` takes: a subclass of Request."""
+    response_type: type[Any]
+    """What `run` returns: a subclass of Success."""
     models: Models
     """What it loads models with: tells which are in memory."""
     options: Any

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing
 from itertools import pairwise
 from pathlib import Path
-from typing import Any, Literal, get_args, get_origin, get_type_hints
+from typing import Any, Literal, get_args, get_origin
 from urllib.parse import urlsplit
 
 import confluent_kafka
@@ -194,7 +194,7 @@ def shown_default(field: str, schema: Mapping[str, Any]) -> str:
 
 
 def response_type(name: str) -> Any:
-    return get_type_hints(STAGES[name].run)["return"]
+    return STAGES[name].response_type
 
 
 @each_service

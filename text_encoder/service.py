@@ -19,6 +19,7 @@ class TextEncoder:
     name = "text_encoder"
     verb = "encode"
     request_type = TextEncoderRequest
+    response_type = TextEncoderResponse
     options_type = Config
 
     def __init__(self, options: Config, models: Models) -> None:

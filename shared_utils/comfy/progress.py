@@ -49,12 +49,17 @@ def watched_by(watcher: Watcher) -> Iterator[None]:
         _watcher.reset(token)
 
 
+def tell(step: Step) -> None:
+    """What a node has done, to whoever watches. Raises CancelledError if the job is to stop."""
+    _watcher.get()(step)
+
+
 @contextmanager
 def running(node: str) -> Iterator[None]:
     """What ComfyUI reports inside comes from this node."""
     token = _node.set(node)
     try:
-        _watcher.get()(Step(node))
+        tell(Step(node))
         yield
     finally:
         _node.reset(token)
@@ -63,7 +68,7 @@ def running(node: str) -> Iterator[None]:
 def comfy_hook(done: int, total: int, preview: Any = None, **others: Any) -> None:
     """What ComfyUI calls for every step of a node that counts its steps."""
     shown = preview is not None and _is_shown(done, total)
-    _watcher.get()(Step(_node.get(), done, total, _small_jpeg(preview[1]) if shown else None))
+    tell(Step(_node.get(), done, total, _small_jpeg(preview[1]) if shown else None))
 
 
 def _is_shown(done: int, total: int) -> bool:

@@ -74,6 +74,7 @@ class Puppet:
     """A stage whose strings are files in a folder, so that a test can pull them from another process."""
 
     request_type = PuppetRequest
+    response_type = PuppetSuccess
     options = OutputOptions()
 
     def __init__(self, name: str, folder: Path) -> None:

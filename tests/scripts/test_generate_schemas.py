@@ -118,9 +118,8 @@ def test_every_stage_has_its_method() -> None:
         for method in service.methods
     }
     for stage in STAGES:
-        kind = stage.run.__annotations__
         name = f"{stage.name.title().replace('_', '')}.{stage.verb.title()}"
-        assert made[name] == (kind["request"], kind["return"])
+        assert made[name] == (stage.request_type, stage.response_type)
 
 
 def test_a_field_keeps_the_number_that_the_file_gives_it(root: Path) -> None:

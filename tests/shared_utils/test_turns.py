@@ -18,7 +18,7 @@ PATIENCE = 60.0
 class Ironing:
     """A stage that does a job when the test lets it."""
 
-    name, verb, request_type, options = "ironing", "iron", Request, OutputOptions()
+    name, verb, request_type, response_type, options = "ironing", "iron", Request, Success, OutputOptions()
     models: Any = None
 
     def __init__(self) -> None:

@@ -77,7 +77,7 @@ class Door(ABC):
     def _read(self, stage: str, content: str | bytes) -> Success | Failure:
         if json.loads(content)["status"] == "error":
             return Failure.model_validate_json(content)
-        kind: type[Success] = type(self._stages[stage]).run.__annotations__["return"]
+        kind: type[Success] = self._stages[stage].response_type
         return kind.model_validate_json(content)
 
 
@@ -212,7 +212,7 @@ class Grpc(Door):
         return self._open.enter_context(Channel(service, f"127.0.0.1:{server.port}"))
 
     def ask(self, stage: str, fields: Fields) -> Success | Failure:
-        kind: type[Success] = type(self._stages[stage]).run.__annotations__["return"]
+        kind: type[Success] = self._stages[stage].response_type
         try:
             return model_of(kind, self._channels[stage].call(_method(stage).name, fields, SOON))
         except CallFailedError as failed:

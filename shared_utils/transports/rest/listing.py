@@ -57,6 +57,7 @@ class Listed:
         self.name = stage.name
         self.verb = stage.verb
         self.request_type = stage.request_type
+        self.response_type = stage.response_type
         self.options = stage.options
         self.models = stage.models
         self.listing = Listing()

@@ -2,7 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Iterable
-from typing import Any, get_type_hints
+from typing import Any
 
 from pydantic import BaseModel
 
@@ -25,7 +25,7 @@ RETRY_AFTER: Json = {"Retry-After": {"description": "Seconds.", "schema": {"type
 
 def document(stage: Stage) -> Json:
     """All that a client has to know, as OpenAPI 3.1."""
-    response: type[BaseModel] = get_type_hints(type(stage).run)["return"]
+    response: type[BaseModel] = stage.response_type
     return {
         "openapi": "3.1.0",
         "info": {

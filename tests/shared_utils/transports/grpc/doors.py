@@ -33,6 +33,7 @@ class HeldSampler:
     name = "sampling"
     verb = "sample"
     request_type = SamplingRequest
+    response_type = SamplingResponse
     options = OutputOptions()
     models: Any = None
 

@@ -85,7 +85,7 @@ def test_its_place_is_free_again() -> None:
 class Watched:
     """The real sampler, and eyes on its steps."""
 
-    name, verb, request_type = "sampling", "sample", SamplingRequest
+    name, verb, request_type, response_type = "sampling", "sample", SamplingRequest, SamplingResponse
 
     def __init__(self, stage: Any) -> None:
         self.options, self.models = stage.options, stage.models

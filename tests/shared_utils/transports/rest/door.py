@@ -37,7 +37,7 @@ class Door:
         content = self.post(fields).content
         if json.loads(content)["status"] == "error":
             return Failure.model_validate_json(content)
-        kind: type[Success] = type(self.stage).run.__annotations__["return"]
+        kind: type[Success] = self.stage.response_type
         return kind.model_validate_json(content)
 
     def caller(self) -> "Caller":

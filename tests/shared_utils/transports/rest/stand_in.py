@@ -34,6 +34,7 @@ class StandIn:
     name = "stand_in"
     verb = "do"
     request_type = StandInRequest
+    response_type = StandInResponse
 
     def __init__(self, *, held: bool = False, cold: bool = False) -> None:
         self.options: Any = StandInOptions()
