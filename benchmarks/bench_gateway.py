@@ -25,8 +25,8 @@ from processes import Child, all_stopped
 
 from orchestrator.workflow import request_id
 from shared_utils.contracts import Progress
+from shared_utils.ports import free_port
 from shared_utils.transports.kafka import topics
-from shared_utils.transports.kafka.apache import free_port
 from shared_utils.transports.kafka.client import make_producer
 from shared_utils.transports.kafka.messages import JsonCodec
 from shared_utils.transports.kafka.sending import Outgoing, produce

@@ -16,7 +16,7 @@ from pathlib import Path
 from tqdm import tqdm
 
 from orchestrator.cli.tables import seconds
-from shared_utils.transports.kafka.apache import DIE_WITH_PARENT
+from shared_utils.children import ending_with_us
 from shared_utils.transports.kafka.topics import STAGES
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -44,8 +44,6 @@ KAFKA = {
     "KAFKA_VALUE_FORMAT": "json",
     "KAFKA_DRAIN_SECONDS": "0",
 }
-# However the script ends, by SIGKILL too, Linux ends the others with it.
-LEAVE_NOBODY = [sys.executable, "-c", DIE_WITH_PARENT, str(os.getpid())] if sys.platform == "linux" else []
 START_SECONDS, END_SECONDS = 600, 20
 LAST_LINES = 15
 
@@ -67,7 +65,7 @@ class Process:
         self._started = time.monotonic()
         # In a session of its own: Ctrl-C is for the script, which ends the others in order.
         self._process = subprocess.Popen(
-            [*LEAVE_NOBODY, sys.executable, *part.command],
+            ending_with_us([sys.executable, *part.command]),
             cwd=ROOT,
             env=environment,
             stdin=subprocess.PIPE,

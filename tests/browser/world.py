@@ -9,7 +9,7 @@ from typing import Any
 
 import httpx
 
-from shared_utils.transports.kafka.apache import HOST, free_port
+from shared_utils.ports import LOOPBACK, free_port
 from shared_utils.transports.kafka.embedded import EmbeddedBroker
 from shared_utils.transports.kafka.topics import STAGES
 from tests.kafka.support import Process, connection, environment, until
@@ -31,7 +31,7 @@ class Gateway:
 
     @property
     def url(self) -> str:
-        return f"http://{HOST}:{self.port}"
+        return f"http://{LOOPBACK}:{self.port}"
 
     def start(self) -> None:
         settings = self.settings | {"gateway_port": self.port, "gateway_grpc_port": 0}

@@ -10,7 +10,8 @@ import pytest
 from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewTopic
 
-from shared_utils.transports.kafka.apache import HOST, ApacheKafka, free_port
+from shared_utils.ports import free_port
+from shared_utils.transports.kafka.apache import HOST, ApacheKafka
 from shared_utils.transports.kafka.embedded import EmbeddedBroker
 from tests.kafka.registry import Registry
 

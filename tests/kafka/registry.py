@@ -4,11 +4,9 @@ It keeps everything in memory. Needs Java 17 and Maven; the first time about 109
 """
 
 import fcntl
-import os
 import re
 import signal
 import subprocess
-import sys
 import tempfile
 import time
 from pathlib import Path
@@ -16,8 +14,9 @@ from typing import Self
 
 from confluent_kafka.schema_registry import SchemaRegistryClient
 
+from shared_utils.children import ending_with_us
 from shared_utils.settings import cache_dir
-from shared_utils.transports.kafka.apache import DIE_WITH_PARENT, HOST, find_java
+from shared_utils.transports.kafka.apache import HOST, find_java
 
 POM = Path(__file__).with_name("registry.pom.xml")
 VERSION: str = re.findall(r"<version>(.+)</version>", POM.read_text(encoding="utf-8"))[-1]
@@ -58,7 +57,7 @@ class Registry:
         java = [find_java(), *JVM, *options, "-jar", f"apicurio-registry-app-{VERSION}-runner.jar"]
         with self._log.open("wb") as written:
             self._process = subprocess.Popen(
-                [sys.executable, "-c", DIE_WITH_PARENT, str(os.getpid()), *java],
+                ending_with_us(java),
                 cwd=folder,
                 stdin=subprocess.DEVNULL,
                 stdout=written,

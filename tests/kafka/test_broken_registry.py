@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from shared_utils.transports.kafka.apache import free_port
+from shared_utils.ports import free_port
 from shared_utils.transports.kafka.avro import AvroCodec, RegistryUnavailableError
 from shared_utils.transports.kafka.settings import KafkaSettings
 

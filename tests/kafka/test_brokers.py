@@ -16,8 +16,9 @@ from confluent_kafka import Consumer, KafkaError, Message, Producer, TopicPartit
 from confluent_kafka.admin import AdminClient
 
 from orchestrator.cli.main import main
+from shared_utils.ports import free_port
 from shared_utils.transports.kafka import apache
-from shared_utils.transports.kafka.apache import ApacheKafka, ApacheKafkaError, fetch_jars, find_java, free_port
+from shared_utils.transports.kafka.apache import ApacheKafka, ApacheKafkaError, fetch_jars, find_java
 from shared_utils.transports.kafka.embedded import EmbeddedBroker
 from shared_utils.transports.kafka.settings import KafkaSettings
 

@@ -17,8 +17,9 @@ from orchestrator.config import Config
 from orchestrator.gateway.view import follower as module
 from orchestrator.gateway.view.follower import Follower
 from orchestrator.gateway.view.view import View
+from shared_utils.ports import free_port
 from shared_utils.transports.kafka import topics
-from shared_utils.transports.kafka.apache import ApacheKafka, free_port
+from shared_utils.transports.kafka.apache import ApacheKafka
 from shared_utils.transports.kafka.messages import JsonCodec
 from tests.kafka.orchestra import Orchestra, orchestra_on
 from tests.kafka.support import LOOK, PATIENCE, ROOT, Process, emptied, environment, say, until, wait_all_read

@@ -6,12 +6,10 @@ For the tests, the benchmarks, and a developer's `vtryon kafka start`. Run by it
 
 import logging
 import os
-import random
 import re
 import select
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
@@ -25,7 +23,9 @@ from typing import Self
 from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient
 
+from shared_utils.children import ending_with_us
 from shared_utils.errors import VtryonError
+from shared_utils.ports import LOOPBACK, free_port, is_free
 from shared_utils.settings import Settings, cache_dir, one_process_at_a_time
 from shared_utils.telemetry.logs import start_logging
 
@@ -34,17 +34,13 @@ log = logging.getLogger("vtryon.kafka")
 VERSION = "4.1.0"
 POM = Path(__file__).with_name("pom.xml")
 JAVA = 17
-HOST = "127.0.0.1"
+HOST = LOOPBACK
 LOG = "kafka.log"
 CONFIGURATION = "server.properties"
 
 FETCH_SECONDS = 900
 START_SECONDS = 60
 STOP_SECONDS = 30
-
-# Clients that look for a broker which is away are given ports of the system's choice, on Linux from 32768 up. In that
-# range one of them would sooner or later be given the broker's own.
-PORTS = range(20000, 32000)
 
 PROPERTIES = {
     "process.roles": "broker,controller",
@@ -74,16 +70,6 @@ PROPERTIES = {
 }
 
 JVM = ("-Xms256m", "-Xmx512m", "-XX:+UseSerialGC", "-XX:+ExitOnOutOfMemoryError", "-Djava.awt.headless=true")
-
-# Asks Linux to end this process with its parent, and becomes the command. Done in a process of its own, as nothing but
-# the simplest may run between fork and exec where there are threads.
-DIE_WITH_PARENT = """
-import ctypes, os, signal, sys
-ctypes.CDLL(None).prctl(1, signal.SIGKILL)
-if os.getppid() != int(sys.argv[1]):
-    sys.exit("the parent has ended")
-os.execvp(sys.argv[2], sys.argv[2:])
-"""
 
 
 class ApacheKafkaError(VtryonError):
@@ -150,24 +136,6 @@ def find_java() -> str:
         found = f"is Java {version[1]}" if version else "does not tell its version"
         raise ApacheKafkaError(f"{java} {found}. {advice}, or set JAVA_HOME to where it is.")
     return java
-
-
-def free_port() -> int:
-    """A port that nobody listens on."""
-    while True:
-        port = random.choice(PORTS)  # noqa: S311  nothing is kept secret by it
-        if is_free(port):
-            return port
-
-
-def is_free(port: int) -> bool:
-    with socket.socket() as tried:
-        tried.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            tried.bind((HOST, port))
-        except OSError:
-            return False
-    return True
 
 
 class ApacheKafka:
@@ -270,7 +238,7 @@ class ApacheKafka:
 
     def _spawn(self, command: list[str]) -> subprocess.Popen[bytes]:
         if self._dies_with_parent:
-            command = [sys.executable, "-c", DIE_WITH_PARENT, str(os.getpid()), *command]
+            command = ending_with_us(command)
         with self.log_file.open("ab") as written:
             return subprocess.Popen(
                 command,

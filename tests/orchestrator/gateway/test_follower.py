@@ -17,7 +17,7 @@ from orchestrator.taken import make_asker
 from orchestrator.workflow import request_id
 from shared_utils.contracts import Cancel
 from shared_utils.errors import VtryonError
-from shared_utils.transports.kafka.apache import free_port
+from shared_utils.ports import free_port
 from shared_utils.transports.kafka.embedded import EmbeddedBroker
 from shared_utils.transports.kafka.messages import JsonCodec
 from shared_utils.transports.kafka.topics import (

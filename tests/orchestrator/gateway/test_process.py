@@ -10,7 +10,7 @@ import httpx
 import pytest
 
 from orchestrator.main import main
-from shared_utils.transports.kafka.apache import free_port
+from shared_utils.ports import free_port
 from shared_utils.transports.kafka.embedded import EmbeddedBroker
 from tests.kafka.support import Process, connection, emptied, environment, until
 from tests.orchestrator.gateway.drawn import picture

@@ -17,8 +17,8 @@ from orchestrator.gateway.rpc.client import TryOnClient
 from orchestrator.gateway.settings import GatewayConfig
 from orchestrator.steps import STEPS
 from shared_utils.contracts import Message, Progress
+from shared_utils.ports import free_port
 from shared_utils.transports.grpc.errors import CallFailedError
-from shared_utils.transports.kafka.apache import free_port
 from shared_utils.transports.kafka.embedded import EmbeddedBroker
 from tests.orchestrator.gateway.drawn import picture
 from tests.orchestrator.gateway.house import House, door_on, gateway_on, house_on
