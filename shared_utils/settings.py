@@ -32,7 +32,10 @@ class Settings(BaseSettings):
         None, description="An extra_model_paths.yaml, as ComfyUI reads it, with further model folders."
     )
     model_memory_gb: float | None = Field(
-        None, gt=0, description="Loaded models may take this much together; the least used goes first. Unset: no limit."
+        None,
+        gt=0,
+        description="Loaded models may take this much together: the least used goes first, one that can not fit is "
+        "refused. Unset: no limit.",
     )
 
     comfyui_path: Path | None = Field(

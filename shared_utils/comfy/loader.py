@@ -100,21 +100,39 @@ class Models:
         endings = tuple(f"/{name}" for name in names)
         return any(each.miniature for each in self.loaded() if each.file.as_posix().endswith(endings))
 
+    def recover(self) -> None:
+        """After a job ran out of memory: have ComfyUI give back the GPU's, so that the next one finds room there.
+
+        What is loaded stays loaded, in the machine's memory."""
+        with busy:
+            if not self._models:
+                return
+            gc.collect()
+            management = self.comfy.module("comfy.model_management")
+            management.unload_all_models()
+            management.soft_empty_cache()
+
     def _get(self, key: Key, load: Callable[[], Any]) -> Any:
         # ComfyUI runs one node at a time anyway, so whoever asks while a model is being loaded waits for it.
         with busy:
             if key not in self._models:
-                self._make_room(key)
+                self._make_room(key, key.file_size)
                 title, miniature = f"{key.kind.title} {key.file.name}", is_miniature(key.file)
                 log.info("loading the %s%s", title, " (miniature, random weights)" if miniature else "")
                 with failing_as(key.kind.invalid, f"loading the {title}, which may be cut off or of another kind"):
                     model = load()
-                self._models[key] = model, Loaded(key.kind.title, key.file, _size(model, key), miniature)
+                size = _size(model, key)
+                self._make_room(key, size)  # in another number type it is larger than its file
+                self._models[key] = model, Loaded(key.kind.title, key.file, size, miniature)
             self._models.move_to_end(key)
             return self._models[key][0]
 
+    def find(self, kind: Kind, name: str) -> Path:
+        """The file of that name in the model folders."""
+        return find_model(self._settings, kind, name)
+
     def _key(self, kind: Kind, name: str) -> Key:
-        file = find_model(self._settings, kind, name)
+        file = self.find(kind, name)
         return Key(kind, file, file.stat().st_mtime_ns, file.stat().st_size)
 
     def _load_clip(self, name: str) -> Any:
@@ -140,13 +158,16 @@ class Models:
             for key in variants[:-MOST_PATCHES]:
                 del self._models[key]
 
-    def _make_room(self, newcomer: Key) -> None:
-        """Let go of the least recently used until the newcomer fits. One that never fits is loaded alone."""
-        budget = self._settings.model_memory_gb
-        if budget is None:
+    def _make_room(self, newcomer: Key, size: int) -> None:
+        """Let go of the least recently used until the newcomer fits. One that never will is refused."""
+        limit = self._settings.model_memory_gb
+        if limit is None:
             return
+        base = self._models.get(newcomer.base) if newcomer.base else None
+        if size + (base[1].size if base else 0) > limit * 1e9:
+            raise errors.OutOfMemoryError(_too_large(newcomer, size, base and base[1], limit))
         for key in list(self._models):
-            if sum(listing.size for _, listing in self._models.values()) + newcomer.file_size <= budget * 1e9:
+            if sum(listing.size for _, listing in self._models.values()) + size <= limit * 1e9:
                 break
             if key in self._models and key != newcomer.base:
                 self._let_go(key)
@@ -184,3 +205,15 @@ def _size(model: Any, key: Key) -> int:
     if key.base is not None:
         return key.file_size
     return int(getattr(model, "patcher", model).model_size())
+
+
+def _too_large(key: Key, size: int, base: Loaded | None, limit: float) -> str:
+    beside = f" beside the {base.kind} that it patches, which takes {_in_gb(base.size)}" if base else ""
+    return (
+        f"Out of memory: the {key.kind.title} {key.file.name} takes {_in_gb(size)}{beside}; loaded models may take "
+        f"{limit:g} GB together (MODEL_MEMORY_GB). Raise that, or use a smaller model."
+    )
+
+
+def _in_gb(size: int) -> str:
+    return f"{size / 1e9:.3g} GB"

@@ -6,7 +6,7 @@ from typing import Any
 
 from pydantic import Field
 
-from shared_utils.comfy.loader import CLIP, LORA, UNET, VAE, Loaded, find_model
+from shared_utils.comfy.loader import CLIP, LORA, UNET, VAE, Loaded
 from shared_utils.comfy.miniature import is_miniature
 from shared_utils.contracts import Message, Success
 from shared_utils.errors import ModelNotFoundError
@@ -87,6 +87,6 @@ class Listed:
         described: dict[str, Any] = {"file": None, "bytes": None, "miniature": None}
         # A file can be taken away at any moment: then it is missing.
         with suppress(ModelNotFoundError, OSError):
-            file = find_model(self.options, KINDS[field], name)
+            file = self.models.find(KINDS[field], name)
             described = {"file": str(file), "bytes": file.stat().st_size, "miniature": is_miniature(file)}
         return DefaultModel(field=field, kind=KINDS[field].title, name=name, **described)

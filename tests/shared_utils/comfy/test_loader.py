@@ -9,11 +9,12 @@ from typing import Any
 import pytest
 import torch
 
+from shared_utils.comfy import nodes
 from shared_utils.comfy.loader import Models
 from shared_utils.comfy.miniature import write_miniatures
 from shared_utils.comfy.runtime import Comfy
 from shared_utils.contracts import CLIP, LORA, UNET, VAE, Success
-from shared_utils.errors import LoRAModelInvalidError
+from shared_utils.errors import LoRAModelInvalidError, OutOfMemoryError
 from shared_utils.settings import Settings
 from shared_utils.stage import answer
 
@@ -166,26 +167,64 @@ def test_the_least_used_goes_when_memory_is_short(model_dir: Path, tight: Callab
     assert kinds(models)[-2:] == ["diffusion model", "LoRA"]
 
 
-def test_a_model_larger_than_the_budget_is_loaded_alone(
-    model_dir: Path, tight: Callable[[Path, float], Models]
+def test_a_model_larger_than_the_limit_is_refused(
+    model_dir: Path, files_read: list[str], tight: Callable[[Path, float], Models]
 ) -> None:
     models = tight(model_dir, 10)
     models.vae(VAE)
-    models.clip(CLIP)
-    assert kinds(models) == ["text encoder"]
-    models.vae(VAE)
-    assert kinds(models) == ["VAE"]
+    with pytest.raises(OutOfMemoryError, match=rf"{CLIP} takes 0.0\d+ GB; .* 0.01 GB together \(MODEL_MEMORY_GB\)"):
+        models.clip(CLIP)
+    assert files_read == [VAE], "the file's size was enough to know"
+    assert kinds(models) == ["VAE"], "nothing was let go of for a model that does not fit"
+    models.unet(UNET, LORA, 1.0)
+
+
+def test_a_lora_that_does_not_fit_beside_its_model_is_refused(
+    model_dir: Path, tight: Callable[[Path, float], Models]
+) -> None:
+    alone = Models(Settings(model_dir=model_dir))
+    alone.unet(UNET, LORA, 0.0)
+    (unet,) = alone.loaded()
+    models = tight(model_dir, (unet.size + 1000) / 1e6)
+    with pytest.raises(OutOfMemoryError, match=f"the LoRA {LORA} takes .* beside the diffusion model that it patches"):
+        models.unet(UNET, LORA, 1.0)
+    assert kinds(models) == ["diffusion model"]
+
+
+def test_the_limit_holds_in_the_number_type_that_is_loaded(model_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("shared_utils.comfy.loader._size", lambda model, key: 2 * key.file_size)
+    file = (model_dir / "vae" / VAE).stat().st_size
+    models = Models(Settings(model_dir=model_dir, model_memory_gb=1.5 * file / 1e9))
+    with pytest.raises(OutOfMemoryError, match=VAE):
+        models.vae(VAE)
+    assert models.loaded() == []
 
 
 def test_an_evicted_model_is_freed(model_dir: Path, tight: Callable[[Path, float], Models]) -> None:
     import gc
     import weakref
 
-    models = tight(model_dir, 10)
+    models = tight(model_dir, 81)
     gone = weakref.ref(models.unet(UNET, LORA, 1.0).model)
     models.clip(CLIP)
     gc.collect()
     assert gone() is None
+
+
+def test_after_running_out_of_memory_the_models_work_on(comfy: Comfy, model_dir: Path) -> None:
+    models = Models(Settings(model_dir=model_dir))
+    management = comfy.module("comfy.model_management")
+    models.recover()  # nothing was loaded
+
+    def encoded() -> Any:
+        return nodes.run(comfy, "VAEEncode", pixels=torch.zeros(1, 64, 64, 3), vae=models.vae(VAE))["samples"]
+
+    first = encoded()
+    assert management.current_loaded_models
+    models.recover()
+    assert not management.current_loaded_models
+    assert torch.equal(encoded(), first)
+    assert kinds(models) == ["VAE"]
 
 
 def test_a_lora_for_another_model_is_refused(comfy: Comfy, model_dir: Path, tmp_path: Path) -> None:
