@@ -7,7 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+from PIL import Image
 
 from decoding.service import Decoding
 from latent_encoder.service import LatentEncoder
@@ -94,3 +96,17 @@ def stages(make_stages: Callable[..., Stages], model_dir: Path) -> Stages:
 def fresh_stages(make_stages: Callable[..., Stages], model_dir: Path) -> Stages:
     """Four stages that have not loaded anything yet."""
     return make_stages(model_dir=model_dir)
+
+
+@pytest.fixture(scope="session")
+def pictures(examples: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """The example person in three shapes, a garment, and a mask; small, since the nodes scale them anyway."""
+    folder = tmp_path_factory.mktemp("pictures")
+    sizes = {"portrait": (192, 256), "landscape": (250, 190), "square": (200, 200)}
+    with Image.open(examples / "person_masked.png") as person, Image.open(examples / "garment.png") as garment:
+        for name, size in sizes.items():
+            person.resize(size).save(folder / f"{name}.png")
+        green = np.all(np.asarray(person.convert("RGB")) == (0, 255, 0), axis=2)
+        Image.fromarray(green).resize((192, 256)).convert("RGB").save(folder / "mask.png")
+        garment.resize((150, 200)).convert("RGB").save(folder / "garment.jpg", quality=90)
+    return {file.stem: file for file in folder.iterdir()}

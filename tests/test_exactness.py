@@ -2,36 +2,18 @@
 
 import itertools
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import monolith
-import numpy as np
 import pytest
 import torch
-from compare_tensors import differences
-from PIL import Image
 
 from shared_utils.comfy.miniature import Sizes, write_miniatures
 from shared_utils.comfy.runtime import Comfy
 from shared_utils.contracts import Failure, Success
-from shared_utils.settings import Settings
 from shared_utils.stage import answer
-
-
-@dataclass(frozen=True)
-class Case:
-    shape: str = "portrait"
-    pictures: int = 2
-    cfg: float = 1.0
-    denoise: float = 1.0
-    lora_strength: float = 1.0
-    seed: int = 7
-
-    def __str__(self) -> str:
-        return f"{self.shape}-{self.pictures}-cfg{self.cfg}-denoise{self.denoise}-lora{self.lora_strength}-{self.seed}"
-
+from tests.exactness import Case, assert_same, load, one_process
 
 CHOICES: dict[str, tuple[Any, ...]] = {
     "shape": ("portrait", "landscape", "square"),
@@ -58,20 +40,6 @@ def covering_cases() -> list[Case]:
 
 def _pairs(values: dict[str, Any]) -> set[tuple[tuple[str, Any], tuple[str, Any]]]:
     return set(itertools.combinations(values.items(), 2))
-
-
-@pytest.fixture(scope="session")
-def pictures(examples: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    """The example person in three shapes, a garment, and a mask; small, since the nodes scale them anyway."""
-    folder = tmp_path_factory.mktemp("pictures")
-    sizes = {"portrait": (192, 256), "landscape": (250, 190), "square": (200, 200)}
-    with Image.open(examples / "person_masked.png") as person, Image.open(examples / "garment.png") as garment:
-        for name, size in sizes.items():
-            person.resize(size).save(folder / f"{name}.png")
-        green = np.all(np.asarray(person.convert("RGB")) == (0, 255, 0), axis=2)
-        Image.fromarray(green).resize((192, 256)).convert("RGB").save(folder / "mask.png")
-        garment.resize((150, 200)).convert("RGB").save(folder / "garment.jpg", quality=90)
-    return {file.stem: file for file in folder.iterdir()}
 
 
 class Chain:
@@ -120,36 +88,6 @@ def ask(stage: Any, **fields: Any) -> Any:
     response = answer(stage, fields)
     assert isinstance(response, Success), response.error_message if isinstance(response, Failure) else response
     return response
-
-
-def load(path: str | Path) -> Any:
-    return torch.load(path, weights_only=True)
-
-
-def one_process(case: Case, pictures: dict[str, Path], folder: Path, model_dir: Path) -> dict[str, Any]:
-    job = monolith.TryOn(
-        person=pictures[case.shape],
-        garment=pictures["garment"],
-        mask=pictures["mask"] if case.pictures == 3 else None,
-        output=folder,
-        steps=2,
-        megapixels=0.04,
-        seed=case.seed,
-        cfg=case.cfg,
-        denoise=case.denoise,
-        lora_strength=case.lora_strength,
-    )
-    monolith.run(job, Settings(model_dir=model_dir, comfyui_attention="pytorch"))
-    return {name: load(folder / f"{name}.pt") for name in ("latent", "positive", "negative", "sampled")} | {
-        "image": folder / "image.png"
-    }
-
-
-def assert_same(ours: dict[str, Any], theirs: dict[str, Any]) -> None:
-    for name in ("latent", "positive", "negative", "sampled"):
-        assert list(differences(ours[name], theirs[name])) == [], name
-    with Image.open(ours["image"]) as a, Image.open(theirs["image"]) as b:
-        assert np.array_equal(np.asarray(a), np.asarray(b))
 
 
 @pytest.fixture(scope="module")
