@@ -1,7 +1,7 @@
 # Every check is one command, the same at a desk and in CI.
 .DEFAULT_GOAL := help
-.PHONY: help setup demo page test test-kafka test-browser chaos bench-kafka bench-memory bench-gateway lint format lock examples \
-        schemas clean
+.PHONY: help setup demo page triton test test-kafka test-browser test-triton chaos bench-kafka bench-memory bench-gateway \
+        bench-triton lint format lock examples schemas clean
 
 BIN := .venv/bin
 READY := .venv/.ready
@@ -28,15 +28,22 @@ page: export COMFYUI_ATTENTION ?= pytorch
 page: $(READY)  ## serve the web page at http://127.0.0.1:8080 until Ctrl-C, on miniature models or those in MODEL_DIR
 	@$(BIN)/python scripts/page.py --output out
 
+triton: export COMFYUI_ATTENTION ?= pytorch
+triton: $(READY)  ## serve the stages on a Triton server until Ctrl-C, on miniature models or those in MODEL_DIR
+	@$(BIN)/python scripts/serve_triton.py --output out
+
 test: $(READY)  ## run the tests
 	@$(BIN)/pytest
 
 test-kafka: $(READY)  ## run the tests on Apache Kafka; needs Java and Maven
-	@$(BIN)/pytest -m kafka tests/kafka
+	@$(BIN)/pytest -m "kafka and not triton" tests/kafka
 
 test-browser: $(READY)  ## run the tests of the web page in Chromium; the pictures are out/browser
 	@scripts/find_chromium.sh
 	@$(BIN)/pytest -m browser tests/browser
+
+test-triton: $(READY)  ## run the tests on the Triton server, which pip fetches
+	@$(BIN)/pytest -m triton tests
 
 chaos: export TRYONS ?= 300
 chaos: export KILLS ?= 60
@@ -51,6 +58,10 @@ bench-memory: $(READY)  ## measure its memory over 100,000 try-ons, and a restar
 
 bench-gateway: $(READY)  ## measure the gateway: submits, reads and event streams; needs Java and Maven
 	@$(BIN)/python benchmarks/bench_gateway.py
+
+bench-triton: export COMFYUI_ATTENTION ?= pytorch
+bench-triton: $(READY)  ## measure try-ons on Triton against workers on Kafka; needs Java and Maven too
+	@$(BIN)/python benchmarks/bench_triton.py
 
 lint: $(READY)  ## check style, types, and which part may import which
 	@$(BIN)/ruff check .

@@ -156,12 +156,8 @@ KINDS = {
         text_encoder.config.Config,
         encode_text,
     ),
-    "sampling": Kind(
-        sampling.models.SamplingRequest, sampling.models.SamplingResponse, sampling.config.Config, sample
-    ),
-    "decoding": Kind(
-        decoding.models.DecodingRequest, decoding.models.DecodingResponse, decoding.config.Config, decode
-    ),
+    "sampling": Kind(sampling.models.SamplingRequest, sampling.models.SamplingResponse, sampling.config.Config, sample),
+    "decoding": Kind(decoding.models.DecodingRequest, decoding.models.DecodingResponse, decoding.config.Config, decode),
 }
 
 

@@ -1,4 +1,5 @@
 """Write schemas/ from the contracts: what lies on the topics, in Avro, JSON Schema and AsyncAPI, and the gRPC services.
+And triton_models/, the model repository that `vtryon triton build` makes without options.
 
     python scripts/generate_schemas.py                   write the schemas
     python scripts/generate_schemas.py --check           fail if they are not what the contracts say, or if a released
@@ -7,9 +8,9 @@
 
 avro/<topic>-value.avsc is named as a schema registry names it; an answer's has the fields of success and of error.
 vtryon.proto keeps the numbers that its fields have in the file that is there and in the released ones; the Python
-modules made of it lie where they are used. released/<version>/ holds copies of avro/ and vtryon.proto, made once for
-each release and never changed: --check holds the present schemas against every one of them, since topics keep messages
-of all of them, and clients stay as old as they are.
+modules made of it, and of Triton's kserve.proto, lie where they are used. released/<version>/ holds copies of avro/ and
+vtryon.proto, made once for each release and never changed: --check holds the present schemas against every one of them,
+since topics keep messages of all of them, and clients stay as old as they are.
 """
 
 import argparse
@@ -48,6 +49,9 @@ from shared_utils.schemas.proto import Method, Service, numbers, proto_file
 from shared_utils.schemas.proto_compatibility import proto_problems
 from shared_utils.schemas.protoc import NAME, ProtoError, described, python_modules
 from shared_utils.transports.kafka import dead_letters, messages, topics
+from shared_utils.transports.triton.repository import FOLDER as REPOSITORY
+from shared_utils.transports.triton.repository import BuildOptions, build
+from shared_utils.transports.triton.tensors import StageContract
 from text_encoder.models import TextEncoderRequest, TextEncoderResponse
 
 STAGES: dict[str, tuple[type[BaseModel], type[BaseModel]]] = {
@@ -72,6 +76,21 @@ DEAD = "-dlq"
 
 PROTO = f"schemas/{NAME}"
 MODULES = "shared_utils/transports/grpc/generated"
+KSERVE = "kserve.proto"
+TRITON = FOLDER.parent / "shared_utils" / "transports" / "triton"
+TRITON_MODULES = "shared_utils/transports/triton/generated"
+PATTERNS = (
+    "schemas/avro/*",
+    "schemas/json/*",
+    "schemas/asyncapi.yaml",
+    PROTO,
+    f"{MODULES}/*_pb2.py*",
+    f"{REPOSITORY}/*/config.pbtxt",
+    f"{REPOSITORY}/*/1/model.py",
+    f"{REPOSITORY}/*/1/.gitkeep",
+    f"{TRITON_MODULES}/*_pb2.py*",
+)
+"""What lies where this script writes."""
 STAGE_METHODS = {
     "latent_encoder": ("encode", "Encodes the picture of the person."),
     "text_encoder": ("encode", "Encodes the prompts with the pictures that they speak of."),
@@ -171,7 +190,15 @@ def files(root: Path) -> dict[str, str]:
     document = yaml.safe_dump(asyncapi(__version__, channels()), sort_keys=False, width=120, allow_unicode=True)
     proto = proto_of(root)
     modules = {f"{MODULES}/{name}": text for name, text in python_modules(proto).items()}
-    return avro | schemas | {"schemas/asyncapi.yaml": document, PROTO: proto} | modules
+    return avro | schemas | {"schemas/asyncapi.yaml": document, PROTO: proto} | modules | triton_files()
+
+
+def triton_files() -> dict[str, str]:
+    """The model repository, and the protocol that Triton is spoken to in."""
+    contracts = [StageContract(name, *contract) for name, contract in STAGES.items()]
+    repository = {f"{REPOSITORY}/{file}": text for file, text in build(contracts, BuildOptions()).items()}
+    modules = python_modules((TRITON / KSERVE).read_text("utf-8"), KSERVE)
+    return repository | {f"{TRITON_MODULES}/{name}": text for name, text in modules.items()}
 
 
 def avro_of(topic: str) -> dict[str, Any]:
@@ -254,8 +281,8 @@ def _described(file: Path) -> FileDescriptorProto:
 
 
 def _present(root: Path) -> set[str]:
-    patterns = ("schemas/avro/*", "schemas/json/*", "schemas/asyncapi.yaml", PROTO, f"{MODULES}/*_pb2.py*")
-    return {str(file.relative_to(root)) for pattern in patterns for file in root.glob(pattern)}
+    found = [file for pattern in PATTERNS for file in root.glob(pattern)]
+    return {str(file.relative_to(root)) for file in found}
 
 
 def _json(document: Any) -> str:

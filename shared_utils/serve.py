@@ -42,10 +42,21 @@ def serve(stage_type: StageType) -> int:
     # Whoever names one that there is not is told so by the first, which shows them all.
     way_in = mode if mode in WAYS_IN else "standalone"
     try:
-        return _way_in(way_in)(stage_type(options, Models(options)))
+        return _way_in(way_in)(make_stage(stage_type, options, Models(options)))
     except KeyboardInterrupt:
         log.warning("stopped")
         return STOPPED
+
+
+def make_stage(stage_type: StageType, options: Any, models: Models) -> Stage:
+    """The stage, or what stands for it where STAGE_BACKEND says that Triton does the work."""
+    stage = stage_type(options, models)
+    if options.stage_backend == "local":
+        return stage
+    from shared_utils.transports.triton.settings import TritonSettings  # noqa: PLC0415  as with the ways in
+    from shared_utils.transports.triton.stage import TritonStage  # noqa: PLC0415
+
+    return TritonStage(stage, TritonSettings.read())
 
 
 def _way_in(mode: str) -> Callable[[Stage], int]:

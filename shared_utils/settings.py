@@ -26,6 +26,9 @@ class Settings(BaseSettings):
     mode: Literal["standalone", "kafka", "rest", "grpc", "files"] = Field(
         "standalone", description="How a service is reached, unless --mode says so."
     )
+    stage_backend: Literal["local", "triton"] = Field(
+        "local", description="Who does a stage's work: this process, or the Triton at TRITON_URL."
+    )
 
     model_dir: Path = Field(Path("models"), description="Folder with diffusion_models, text_encoders, vae and loras.")
     extra_model_paths: Path | None = Field(

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from importlib.metadata import entry_points
 
 from shared_utils.comfy.loader import Models
-from shared_utils.serve import StageType
+from shared_utils.serve import StageType, make_stage
 from shared_utils.telemetry.logs import start_logging
 from shared_utils.transports.kafka.command import run_together
 from shared_utils.transports.kafka.settings import WorkerSettings
@@ -39,7 +39,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     start_logging(settings.log_level, settings.log_format)
     models = Models(settings)
     kinds: list[StageType] = [known[name].load() for name in wanted]
-    return run_together([kind(kind.options_type.read(), models) for kind in kinds], settings)
+    return run_together([make_stage(kind, kind.options_type.read(), models) for kind in kinds], settings)
 
 
 if __name__ == "__main__":

@@ -24,6 +24,7 @@ from shared_utils.transports.files.settings import FilesSettings
 from shared_utils.transports.grpc.settings import GrpcSettings
 from shared_utils.transports.kafka.settings import WorkerSettings
 from shared_utils.transports.rest.settings import RestSettings
+from shared_utils.transports.triton.settings import TritonSettings
 from text_encoder.service import TextEncoder
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -37,7 +38,7 @@ STAGES = (LatentEncoder, TextEncoder, Sampling, Decoding)
 @pytest.fixture(autouse=True)
 def _nothing_from_outside(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """No setting of the user's, no .env, and files land in the test's own folder."""
-    ways_in = (WorkerSettings, RestSettings, GrpcSettings, FilesSettings, GatewayConfig, ServerSettings)
+    ways_in = (WorkerSettings, RestSettings, GrpcSettings, FilesSettings, GatewayConfig, ServerSettings, TritonSettings)
     kinds = (*(stage.options_type for stage in STAGES), *ways_in)
     known = {name.upper() for kind in kinds for name in kind.model_fields}
     for name in known & os.environ.keys():

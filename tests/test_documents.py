@@ -25,7 +25,7 @@ from pydantic import BaseModel, TypeAdapter
 
 from decoding.service import Decoding
 from latent_encoder.service import LatentEncoder
-from orchestrator.cli import dlq, doctor, kafka, model_files, submit, topics, tryons
+from orchestrator.cli import dlq, doctor, kafka, model_files, submit, topics, triton, tryons
 from orchestrator.cli import models as models_command
 from orchestrator.cli.server import ServerSettings
 from orchestrator.config import Config
@@ -83,6 +83,9 @@ from shared_utils.transports.rest.openapi import document as openapi_of
 from shared_utils.transports.rest.settings import RestSettings
 from shared_utils.transports.rest.statuses import STATUSES as HTTP_STATUSES
 from shared_utils.transports.rest.statuses import status_of
+from shared_utils.transports.triton import errors as triton_errors
+from shared_utils.transports.triton import wheels
+from shared_utils.transports.triton.settings import TritonSettings
 from text_encoder.service import TextEncoder
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -461,6 +464,7 @@ def own_errors(module: Any) -> Iterator[type[errors.VtryonError]]:
     ("heading", "kinds"),
     [
         ("At a service's doors besides", of_doors()),
+        ("On Triton besides", {kind.code: kind for module in (triton_errors, wheels) for kind in own_errors(module)}),
         ("At the gateway besides", {kind.code: kind for kind in own_errors(gateway_errors)}),
     ],
 )
@@ -472,7 +476,7 @@ def test_error_codes_of_doors(heading: str, kinds: dict[str, type[errors.VtryonE
 
 
 def test_statuses_of_all_codes() -> None:
-    for heading in ("Errors", "At a service's doors besides", "At the gateway besides"):
+    for heading in ("Errors", "On Triton besides", "At a service's doors besides", "At the gateway besides"):
         for code, row in table(section(read("docs/ERRORS.md"), heading), "Code").items():
             assert row["HTTP"] in (str(status_of(code)), "none"), code
             assert row["gRPC"] in (f"`{grpc_status_of(code).name}`", "none"), code
@@ -523,6 +527,7 @@ def request_fields(name: str) -> set[str]:
         ("The orchestrator", Config, set(vars(Config)["__annotations__"])),
         ("REST", RestSettings, set(RestSettings.model_fields) - set(Settings.model_fields)),
         ("gRPC", GrpcSettings, set(GrpcSettings.model_fields) - set(Settings.model_fields)),
+        ("Triton", TritonSettings, set(TritonSettings.model_fields) - set(Settings.model_fields)),
         ("Files", FilesConfig, set(FilesConfig.model_fields) - set(GatewayConfig.model_fields)),
         ("The gateway", GatewayConfig, set(GatewayConfig.model_fields) - set(Config.model_fields)),
         ("The vtryon command", ServerSettings, set(ServerSettings.model_fields) - set(Settings.model_fields)),
@@ -552,7 +557,7 @@ def test_env_example(name: str) -> None:
     file = ROOT / name / ".env.example"
     kinds: list[type[Settings]] = [GatewayConfig]
     if name != "orchestrator":
-        kinds = [CONFIGS[name], WorkerSettings, RestSettings, GrpcSettings, FilesSettings]
+        kinds = [CONFIGS[name], WorkerSettings, RestSettings, GrpcSettings, FilesSettings, TritonSettings]
     variables = set(dotenv_values(file))
     assert variables <= {field.upper() for kind in kinds for field in kind.model_fields}
     assert changeable(name) <= variables
@@ -687,7 +692,7 @@ def test_codes_of_avro() -> None:
 def vtryon_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser()
     groups = parser.add_subparsers(required=True)
-    for each in (submit, tryons, doctor, topics, dlq, models_command, kafka):
+    for each in (submit, tryons, doctor, topics, dlq, models_command, kafka, triton):
         each.add_commands(groups)
     return parser
 
@@ -746,7 +751,7 @@ RUN_AS_PRINTED = "docs/API_MULTI_PROTOCOL.md"
 
 @pytest.mark.parametrize("document", sorted(set(DOCUMENTS) - {RUN_AS_PRINTED}))
 def test_commands(document: str) -> None:
-    kinds = (*CONFIGS.values(), WorkerSettings)
+    kinds = (*CONFIGS.values(), WorkerSettings, TritonSettings)
     settings = {field.upper() for kind in kinds for field in kind.model_fields}
     for words in map(run_in_the_foreground, commands(read(document))):
         match words:
@@ -764,7 +769,7 @@ def test_commands(document: str) -> None:
                 check_curl(arguments)
             case ["cp", source, _]:
                 assert (ROOT / source).exists()
-            case ["mkdir" | "mv" | "echo", *_]:
+            case ["mkdir" | "mv" | "echo" | "docker", *_]:
                 pass
             case ["pip", "install", "vtryon[avro]"] | [".", ".venv/bin/activate"]:
                 pass

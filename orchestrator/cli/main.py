@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from confluent_kafka import KafkaException
 
-from orchestrator.cli import dlq, doctor, kafka, models, submit, topics, tryons
+from orchestrator.cli import dlq, doctor, kafka, models, submit, topics, triton, tryons
 from shared_utils import __version__
 from shared_utils.errors import VtryonError
 from shared_utils.settings import Settings
@@ -24,7 +24,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="vtryon", description="Self-hosted virtual try-on.")
     parser.add_argument("--version", action="version", version=f"vtryon {__version__}")
     groups = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
-    for each in (submit, tryons, doctor, topics, dlq, models, kafka):
+    for each in (submit, tryons, doctor, topics, dlq, models, kafka, triton):
         each.add_commands(groups)
     given = parser.parse_args(arguments)
 

@@ -1,12 +1,13 @@
-"""`vtryon submit`: ask for try-ons, over Kafka or a gateway, and watch them if you like."""
+"""`vtryon submit`: ask for try-ons, over Kafka, a gateway or Triton, and watch them if you like."""
 
 import argparse
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-from orchestrator.cli import over_http, server
+from orchestrator.cli import over_http, over_triton, server
 from orchestrator.cli.downloads import Downloads
 from orchestrator.cli.drawing import watch
 from orchestrator.cli.flags import GARMENT, add_flags, flag, given_fields
@@ -20,11 +21,17 @@ from shared_utils.errors import InvalidRequestError
 from shared_utils.settings import Settings
 from shared_utils.transports.kafka import topics
 from shared_utils.transports.kafka.codecs import make_codec
+from shared_utils.transports.triton.client import TritonClient
+from shared_utils.transports.triton.settings import TritonSettings
 
 OF_ONE = ("correlation_id", "request_id", "output_filename")
 """What several try-ons can't share."""
+OUTPUT = Path("output")
+"""The folder that pictures of Triton's are put in."""
 STOPPED = 130
 """What shells report of a command that was stopped by Ctrl-C."""
+Left = Callable[[Sequence[str], argparse.Namespace], None]
+"""Says what becomes of try-ons that have not ended."""
 
 
 def add_commands(groups: Any) -> None:
@@ -34,7 +41,8 @@ def add_commands(groups: Any) -> None:
         help="ask for try-ons",
         description="Ask for a try-on, or with several garments for one of each. Their ids go to stdout, all else to "
         "stderr. Over Kafka the pictures must lie on storage that the workers see under the same path; to a gateway "
-        "(--server) they are uploaded.",
+        "(--server) they are uploaded. Triton (--triton) is sent them, does one try-on after the other and sends the "
+        "pictures back.",
         epilog="What is left out the orchestrator fills in, from its environment or with the defaults named here. "
         "Exit code 0, or 1 if they could not be sent or, with --watch, one did not succeed, or 2 for wrong usage.",
         formatter_class=lambda prog: argparse.HelpFormatter(prog, max_help_position=34, width=110),
@@ -42,9 +50,18 @@ def add_commands(groups: Any) -> None:
         allow_abbrev=False,
     )
     server.add_flag(command)
+    command.add_argument(
+        "--triton",
+        metavar="URL",
+        help="a Triton to ask instead, host:port of its gRPC; stays until all is done, and Ctrl-C stops it",
+    )
     command.add_argument("--watch", action="store_true", help="stay and show how it goes; Ctrl-C leaves it running")
     command.add_argument(
-        "--output", type=Path, metavar="DIR", help="with --server and --watch: download the pictures to this folder"
+        "--output",
+        type=Path,
+        metavar="DIR",
+        help="with --server and --watch: download the pictures to this folder; with --triton: put them there "
+        f"(default: {OUTPUT})",
     )
     command.add_argument(
         "--json", action="store_true", help="write the ids, or with --watch the answers, as JSON, a line for each"
@@ -59,6 +76,8 @@ def submit(settings: Settings, given: argparse.Namespace) -> int:
     shared = [flag(name) for name in OF_ONE if getattr(given, name) is not None]
     if shared and len(garments) > 1:
         raise InvalidRequestError(f"{shared[0]} is for one garment: give it with a single one.")
+    if given.triton is not None:
+        return _over_triton(given, garments)
     client = server.client(given)
     if given.output is not None and (client is None or not given.watch):
         raise InvalidRequestError(
@@ -106,12 +125,37 @@ def _over_http(client: Client, given: argparse.Namespace, garments: Sequence[Pat
     return _stay(tryons, over_http.hear(client, tryons, downloads), given)
 
 
-def _stay(tryons: Sequence[Followed], moments: Iterator[None], given: argparse.Namespace) -> int:
-    """Until all have ended; whether all succeeded."""
+def _over_triton(given: argparse.Namespace, garments: Sequence[Path]) -> int:
+    if given.server is not None:
+        raise InvalidRequestError("--server and --triton are two ways to ask: give one of them.")
+    settings = TritonSettings.read(triton_url=given.triton)
+    wanted = over_triton.asked(given_fields(given), garments, settings)
+    tryons, downloads = [each.tryon for each in wanted], Downloads(given.output or OUTPUT)
+    with TritonClient(settings.triton_url) as client:
+        over_triton.check(client)
+        _announce(tryons)
+        with closing(over_triton.hear(client, wanted, downloads, settings)) as moments:
+            return _stay(tryons, moments, given, _say_they_were_stopped)
+
+
+def _say_they_were_stopped(names: Sequence[str], _: argparse.Namespace) -> None:
+    remark("\nThe try-on was stopped." if len(names) == 1 else f"\n{len(names)} try-ons were stopped, or not begun.")
+
+
+def _say_they_go_on(names: Sequence[str], given: argparse.Namespace) -> None:
+    name, more = names[0] if len(names) == 1 else "ID", server.more(given)
+    remark("\nThe try-on goes on." if len(names) == 1 else f"\n{len(names)} try-ons go on.")
+    remark(f"Look at it:  vtryon status {name}{more}\nStop it:     vtryon cancel {name}{more}")
+
+
+def _stay(
+    tryons: Sequence[Followed], moments: Iterator[None], given: argparse.Namespace, say: Left = _say_they_go_on
+) -> int:
+    """Until all have ended, or Ctrl-C; whether all succeeded."""
     try:
         watch(tryons, moments)
     except KeyboardInterrupt:
-        _say_they_go_on([each.name for each in tryons if each.answer is None], given)
+        say([each.name for each in tryons if each.answer is None], given)
         return STOPPED
     answers = [each.answer for each in tryons if each.answer is not None]
     if given.json:
@@ -127,12 +171,6 @@ def _stay(tryons: Sequence[Followed], moments: Iterator[None], given: argparse.N
 def _announce(tryons: Sequence[Followed]) -> None:
     for each in tryons:
         remark(f"try-on {each.name}  {each.label}")
-
-
-def _say_they_go_on(names: Sequence[str], given: argparse.Namespace) -> None:
-    name, more = names[0] if len(names) == 1 else "ID", server.more(given)
-    remark("\nThe try-on goes on." if len(names) == 1 else f"\n{len(names)} try-ons go on.")
-    remark(f"Look at it:  vtryon status {name}{more}\nStop it:     vtryon cancel {name}{more}")
 
 
 def _say_ids(tryons: Sequence[Followed], given: argparse.Namespace) -> None:

@@ -22,20 +22,20 @@ def described(proto: str) -> FileDescriptorProto:
         return FileDescriptorSet.FromString((folder / "described").read_bytes()).file[0]
 
 
-def python_modules(proto: str) -> dict[str, str]:
+def python_modules(proto: str, name: str = NAME) -> dict[str, str]:
     """The modules by their file names: the code, and the types of it."""
-    with _compiled(proto, "--python_out={folder}", "--pyi_out={folder}") as folder:
+    with _compiled(proto, "--python_out={folder}", "--pyi_out={folder}", name=name) as folder:
         return {file.name: file.read_text("utf-8") for file in sorted(folder.glob("*_pb2.py*"))}
 
 
 @contextmanager
-def _compiled(proto: str, *what: str) -> Iterator[Path]:
+def _compiled(proto: str, *what: str, name: str = NAME) -> Iterator[Path]:
     """A folder with what the compiler wrote."""
-    with TemporaryDirectory() as name:
-        folder = Path(name)
-        (folder / NAME).write_text(proto, encoding="utf-8")
+    with TemporaryDirectory() as made:
+        folder = Path(made)
+        (folder / name).write_text(proto, encoding="utf-8")
         paths = (f"--proto_path={folder}", f"--proto_path={files('grpc_tools') / '_proto'}")
         wanted = [argument.format(folder=folder) for argument in what]
-        if protoc.main(["protoc", *paths, *wanted, NAME]) != 0:
-            raise ProtoError(f"{NAME} can't be compiled.")
+        if protoc.main(["protoc", *paths, *wanted, name]) != 0:
+            raise ProtoError(f"{name} can't be compiled.")
         yield folder

@@ -1,9 +1,9 @@
-"""What a worker does with every kind of message, on both brokers."""
+"""What a worker does with every kind of message, on both brokers; and where its stage runs on Triton, the same."""
 
 import time
 from base64 import b64decode
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from PIL import Image
 
+from shared_utils.stage import Stage
 from shared_utils.transports.kafka import host, topics
 from shared_utils.transports.kafka.apache import ApacheKafka
 from shared_utils.transports.kafka.dead_letters import dead_letters, one_dead_letter, replay
@@ -31,6 +32,7 @@ from tests.kafka.support import (
     unread,
     until,
 )
+from tests.triton.hybrid import on_triton
 
 TRACE = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 
@@ -69,28 +71,51 @@ class Desk:
         return everything(self.settings, topic, name)
 
 
+@contextmanager
+def in_the_worker(puppet: Puppet, folder: Path) -> Iterator[Stage]:
+    yield puppet
+
+
+Where = Callable[[Puppet, Path], AbstractContextManager[Stage]]
+
+
+@pytest.fixture(
+    scope="module",
+    params=[
+        pytest.param(in_the_worker, id="in the worker"),
+        pytest.param(on_triton, id="on Triton", marks=pytest.mark.triton),
+    ],
+)
+def where(request: pytest.FixtureRequest) -> Where:
+    """Where the stage runs."""
+    found: Where = request.param
+    return found
+
+
 @pytest.fixture(scope="module")
-def desk(broker: EmbeddedBroker | ApacheKafka, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Desk]:
+def desk(
+    broker: EmbeddedBroker | ApacheKafka, where: Where, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Desk]:
     emptied(broker)
-    with opened(broker, tmp_path_factory.mktemp("desk")) as made:
+    with opened(broker, where, tmp_path_factory.mktemp("desk")) as made:
         yield made
 
 
 @pytest.fixture
-def own_desk(desk: Desk, broker: EmbeddedBroker | ApacheKafka, tmp_path: Path) -> Iterator[Desk]:
+def own_desk(desk: Desk, broker: EmbeddedBroker | ApacheKafka, where: Where, tmp_path: Path) -> Iterator[Desk]:
     """For what might stop a worker."""
-    with opened(broker, tmp_path) as made:
+    with opened(broker, where, tmp_path) as made:
         yield made
 
 
 @contextmanager
-def opened(broker: EmbeddedBroker | ApacheKafka, folder: Path) -> Iterator[Desk]:
+def opened(broker: EmbeddedBroker | ApacheKafka, where: Where, folder: Path) -> Iterator[Desk]:
     place = corner(broker)
     puppet = Puppet("puppet", folder)
     settings = place.settings.model_copy(update={"kafka_instance_id": fresh("w")})
-    with pytest.MonkeyPatch.context() as patch:
+    with pytest.MonkeyPatch.context() as patch, where(puppet, folder) as stage:
         patch.setattr(host, "stopped_by_signals", stopped_by_its_thread)
-        with in_thread(lambda: host.run_workers([puppet], settings)):
+        with in_thread(lambda: host.run_workers([stage], settings)):
             made = Desk(place, puppet, folder, isinstance(broker, ApacheKafka))
             yield made
             made.eyes.close()

@@ -55,6 +55,10 @@ def test_a_fresh_folder_is_right(root: Path) -> None:
         "schemas/asyncapi.yaml",
         "shared_utils/transports/grpc/generated/vtryon_pb2.py",
         "shared_utils/transports/grpc/generated/vtryon_pb2.pyi",
+        "shared_utils/transports/triton/generated/kserve_pb2.py",
+        "triton_models/vtryon_pipeline/config.pbtxt",
+        "triton_models/vtryon_stages/1/model.py",
+        "triton_models/sampling/1/.gitkeep",
     ],
 )
 def test_drift_is_named(name: str, root: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -66,10 +70,12 @@ def test_drift_is_named(name: str, root: Path, capsys: pytest.CaptureFixture[str
     assert name in capsys.readouterr().err
 
 
-def test_a_stray_file_is_named_and_removed(root: Path) -> None:
-    stray = root / "schemas" / "json" / "Gone.json"
+@pytest.mark.parametrize("name", ["schemas/json/Gone.json", "triton_models/gone/config.pbtxt"])
+def test_a_stray_file_is_named_and_removed(name: str, root: Path) -> None:
+    stray = root / name
+    stray.parent.mkdir(exist_ok=True)
     stray.write_text("{}")
-    assert generate_schemas.drift(root) == ["schemas/json/Gone.json is not what the contracts say: run `make schemas`."]
+    assert generate_schemas.drift(root) == [f"{name} is not what the contracts say: run `make schemas`."]
     generate_schemas.write(root)
     assert not stray.exists()
 

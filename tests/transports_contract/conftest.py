@@ -11,7 +11,8 @@ from tests.bad_input.conftest import Good
 from tests.bad_input.test_bad_models import FILES
 from tests.conftest import Stages
 from tests.transports_contract.cases import good_files
-from tests.transports_contract.doors import DOORS, Direct, Door
+from tests.transports_contract.doors import Direct, Door
+from tests.transports_contract.triton_door import DOORS
 
 NAMES = ("latent_encoder", "text_encoder", "sampling", "decoding")
 

@@ -1,4 +1,4 @@
-"""Every way to ask a stage. A new transport is one class with `ask`; add it to DOORS."""
+"""Every way to ask a stage in this process. A new transport is one class with `ask`; add it to HERE."""
 
 import json
 import math
@@ -262,4 +262,5 @@ def _responses(outbox: Path) -> set[Path]:
     return {file for which in ("done", "failed") for file in (outbox / which).glob("*/response.json")}
 
 
-DOORS: tuple[type[Door], ...] = (CommandLine, Kafka, Rest, Grpc, Files)
+HERE: tuple[type[Door], ...] = (CommandLine, Kafka, Rest, Grpc, Files)
+"""With the stages in this process, where a test can change what they do."""

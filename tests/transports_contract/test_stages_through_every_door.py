@@ -16,7 +16,8 @@ from shared_utils.errors import VtryonError
 from shared_utils.stage import Stage
 from tests.bad_input.conftest import RETRYABLE, Good
 from tests.transports_contract.cases import BAD, GOOD, Case
-from tests.transports_contract.doors import DOORS, Direct, Door
+from tests.transports_contract.doors import HERE, Direct, Door
+from tests.transports_contract.triton_door import DOORS, Triton
 
 LONGEST_SAID = 1000
 """Of a message: gRPC carries it in a header, and shortens longer ones."""
@@ -27,7 +28,7 @@ def through_every_door(cases: Iterable[Case]) -> pytest.MarkDecorator:
     """Each case through each door that has words for it."""
     nowhere = Path("/nowhere")
     pairs = [
-        pytest.param(kind.name, case, id=f"{kind.name}-{case}")
+        pytest.param(kind.name, case, id=f"{kind.name}-{case}", marks=pytest.mark.triton if kind is Triton else ())
         for kind in DOORS
         for case in cases
         if kind.can_say(case.stage, _values(case, nowhere))
@@ -124,7 +125,7 @@ def kinds_of(*modules: Any) -> list[type[VtryonError]]:
 EVERY = kinds_of(errors, sampling_errors, decoding_errors)
 
 
-@pytest.mark.parametrize("door", [kind.name for kind in DOORS], indirect=True)
+@pytest.mark.parametrize("door", [kind.name for kind in HERE], indirect=True)
 @pytest.mark.parametrize("kind", EVERY, ids=lambda kind: kind.code)
 def test_every_code(
     door: Door, kind: type[VtryonError], behind: dict[str, Stage], monkeypatch: pytest.MonkeyPatch
@@ -141,7 +142,7 @@ def test_every_code(
     assert response.retryable == (kind.code in RETRYABLE)
 
 
-@pytest.mark.parametrize("door", [kind.name for kind in DOORS], indirect=True)
+@pytest.mark.parametrize("door", [kind.name for kind in HERE], indirect=True)
 def test_a_defect(door: Door, behind: dict[str, Stage], monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(request: Any) -> Never:
         raise ZeroDivisionError("division by zero\nsecond line")

@@ -30,8 +30,8 @@ def errors_of(stage: Stage) -> dict[str, type[VtryonError]]:
 
 
 def _own(stage: Stage) -> Iterator[type[VtryonError]]:
-    """A service lists its own in errors.py, beside the module that its stage is in."""
-    package = type(stage).__module__.rpartition(".")[0]
-    if package and find_spec(f"{package}.errors") is not None:
-        listed = import_module(f"{package}.errors")
-        yield from (getattr(listed, name) for name in listed.__all__)
+    """A service lists its own in errors.py, beside its contract; so does what stands for a stage elsewhere."""
+    for package in dict.fromkeys(kind.__module__.rpartition(".")[0] for kind in (stage.request_type, type(stage))):
+        if package and find_spec(f"{package}.errors") is not None:
+            listed = import_module(f"{package}.errors")
+            yield from (getattr(listed, name) for name in listed.__all__)

@@ -1,0 +1,1 @@
+"""The way in through Triton Inference Server, and from a stage to one that runs there."""

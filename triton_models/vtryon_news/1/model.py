@@ -1,0 +1,3 @@
+from shared_utils.transports.triton.news_backend import TritonPythonModel
+
+__all__ = ["TritonPythonModel"]
