@@ -1,5 +1,6 @@
 """The real four stages on miniatures, through Apache Kafka: the same bits as the whole workflow in one process."""
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +16,12 @@ from shared_utils.stage import Stage
 from shared_utils.transports.kafka import host, topics
 from shared_utils.transports.kafka.apache import ApacheKafka
 from shared_utils.transports.kafka.settings import WorkerSettings
+from shared_utils.transports.triton.settings import TritonSettings
+from shared_utils.transports.triton.stage import TritonStage
 from tests.conftest import Stages
 from tests.kafka.orchestra import orchestra_on
 from tests.kafka.support import connection, emptied, fresh, in_thread
+from tests.triton.support import served
 
 SEED = 2**64 - 1
 WORKFLOW: dict[str, Any] = {"steps": 2, "megapixels": 0.04, "seed": SEED, "cfg": 2.5, "denoise": 0.6}
@@ -29,9 +33,20 @@ FIELDS = {
 }
 
 
+@pytest.fixture(params=["in the worker", pytest.param("on Triton", marks=pytest.mark.triton)])
+def four(request: pytest.FixtureRequest, stages: Stages, model_dir: Path, tmp_path: Path) -> Iterator[list[Stage]]:
+    """The stages, and where they run."""
+    local: list[Stage] = [stages.latent_encoder, stages.text_encoder, stages.sampling, stages.decoding]
+    if request.param == "in the worker":
+        yield local
+        return
+    with served(tmp_path / "triton", model_dir, "together") as server:
+        yield [TritonStage(stage, TritonSettings(triton_url=server.grpc)) for stage in local]
+
+
 @pytest.mark.usefixtures("comfy")
 def test_the_pipeline_equals_the_monolith(
-    apache_kafka: ApacheKafka, stages: Stages, examples: Path, model_dir: Path, tmp_path: Path
+    apache_kafka: ApacheKafka, four: list[Stage], examples: Path, model_dir: Path, tmp_path: Path
 ) -> None:
     person, garment = tmp_path / "person.png", tmp_path / "garment.jpg"
     with Image.open(examples / "person_masked.png") as picture:
@@ -43,7 +58,6 @@ def test_the_pipeline_equals_the_monolith(
     with orchestra_on(apache_kafka, tmp_path) as orchestra:
         orchestra.engine(keep_intermediates=True)
         settings = WorkerSettings(**connection(apache_kafka), kafka_instance_id=fresh())
-        four: list[Stage] = [stages.latent_encoder, stages.text_encoder, stages.sampling, stages.decoding]
         with in_thread(lambda: host.run_workers(four, settings), "four stages"):
             pictures: dict[str, Any] = {"person_image_path": str(person), "garment_image_path": str(garment)}
             name = orchestra.ask(**pictures, **WORKFLOW)

@@ -9,7 +9,7 @@ import pytest
 
 from shared_utils.settings import cache_dir, one_process_at_a_time
 from shared_utils.transports.triton.server import TritonServer
-from tests.triton.support import build, environment
+from tests.triton.support import served
 
 NEED_TRITON = {"together", "apart", "client_python"}
 CLIENT = "tritonclient[grpc,http]==2.73.0"
@@ -26,19 +26,14 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 @pytest.fixture(scope="session")
 def together(model_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[TritonServer]:
     """The four stages in one process, on the miniature models."""
-    yield from serving(tmp_path_factory.mktemp("together"), model_dir, "together")
+    with served(tmp_path_factory.mktemp("together"), model_dir, "together") as server:
+        yield server
 
 
 @pytest.fixture(scope="session")
 def apart(model_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[TritonServer]:
     """Each stage in a process of its own."""
-    yield from serving(tmp_path_factory.mktemp("apart"), model_dir, "apart")
-
-
-def serving(folder: Path, model_dir: Path, layout: str) -> Iterator[TritonServer]:
-    repository = build(folder / "repository", "--layout", layout)
-    settings = environment(model_dir)
-    with TritonServer(repository, folder / "server", environment=settings, dies_with_parent=True) as server:
+    with served(tmp_path_factory.mktemp("apart"), model_dir, "apart") as server:
         yield server
 
 

@@ -3,12 +3,14 @@
 import os
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from orchestrator.cli.main import main
 from shared_utils.settings import cache_dir
+from shared_utils.transports.triton.server import TritonServer
 
 PATIENCE = 120.0
 LOOK = threading.Event()
@@ -26,6 +28,15 @@ def build(folder: Path, *flags: str) -> Path:
     """The model repository that `vtryon triton build` makes."""
     assert main(["triton", "build", "--output", str(folder), *flags]) == 0
     return folder
+
+
+@contextmanager
+def served(folder: Path, model_dir: Path, layout: str) -> Iterator[TritonServer]:
+    """A server of the four stages on these models."""
+    repository = build(folder / "repository", "--layout", layout)
+    settings = environment(model_dir)
+    with TritonServer(repository, folder / "server", environment=settings, dies_with_parent=True) as server:
+        yield server
 
 
 def write_models(folder: Path, models: Mapping[str, str]) -> Path:
