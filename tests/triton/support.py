@@ -1,19 +1,14 @@
 """Model repositories, and what a server for tests is told."""
 
 import os
-import threading
-import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 from orchestrator.cli.main import main
 from shared_utils.settings import cache_dir
 from shared_utils.transports.triton.server import TritonServer
 
-PATIENCE = 120.0
-LOOK = threading.Event()
 KEPT = ("PATH", "HOME", "LANG", "TMPDIR", "MALLOC_MMAP_MAX_", "MALLOC_TRIM_THRESHOLD_")
 
 
@@ -51,12 +46,3 @@ def write_models(folder: Path, models: Mapping[str, str]) -> Path:
             "instance_group [{ kind: KIND_CPU count: 1 }]\n"
         )
     return folder
-
-
-def until(what: Callable[[], Any], why: str, patience: float = PATIENCE) -> Any:
-    """What it returns as soon as that is true, or a failed test."""
-    deadline = time.monotonic() + patience
-    while not (found := what()):
-        assert time.monotonic() < deadline, f"waited in vain: {why}"
-        LOOK.wait(0.02)
-    return found

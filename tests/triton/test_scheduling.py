@@ -1,10 +1,12 @@
 """What `vtryon triton build` writes about instances, queues and taking turns is what Triton then does."""
 
+import re
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import httpx
 import pytest
 
 from shared_utils.errors import VtryonError
@@ -13,7 +15,8 @@ from shared_utils.transports.triton.config import Instances, Model, Queue, pytho
 from shared_utils.transports.triton.server import TritonServer
 from shared_utils.transports.triton.tensors import Tensor
 from shared_utils.transports.triton.wire import Value
-from tests.triton.support import environment, until
+from tests.kafka.support import until
+from tests.triton.support import environment
 
 pytestmark = pytest.mark.triton
 
@@ -37,8 +40,23 @@ class TritonPythonModel:
 """Works until it may go on."""
 
 
+class Served:
+    """A server, and who asks it."""
+
+    def __init__(self, server: TritonServer, client: TritonClient, folder: Path) -> None:
+        self._server, self._client, self._folder = server, client, folder
+
+    def ask(self, name: str, model: str = "working") -> Call:
+        return self._client.begin(model, {"folder": Value.of("BYTES", str(self._folder))}, ["out"], name)
+
+    def waiting(self) -> int:
+        """How many requests are not worked on yet, as Triton counts them."""
+        metrics = httpx.get(f"http://{self._server.metrics}/metrics", timeout=30).text
+        return sum(int(count) for count in re.findall(r"^nv_inference_pending_request_count{.*} (\d+)$", metrics, re.M))
+
+
 @contextmanager
-def serving(folder: Path, instances: Instances, queue: Queue, *models: str) -> Iterator[TritonClient]:
+def serving(folder: Path, instances: Instances, queue: Queue, *models: str) -> Iterator[Served]:
     tensors = [Tensor("folder", "TYPE_STRING", (1,))], [Tensor("out", "TYPE_STRING", (1,))]
     for name in models:
         code = folder / "repository" / name / "1" / "model.py"
@@ -54,7 +72,7 @@ def serving(folder: Path, instances: Instances, queue: Queue, *models: str) -> I
         dies_with_parent=True,
     )
     with server, TritonClient(server.grpc) as client:
-        yield client
+        yield Served(server, client, folder)
         (folder / "go").touch()  # whatever the test found, nobody is to wait for it
 
 
@@ -63,10 +81,10 @@ def began(folder: Path) -> int:
 
 
 def test_so_many_may_wait_and_no_more(tmp_path: Path) -> None:
-    with serving(tmp_path, Instances(), Queue(most=2), "working") as client:
-        calls = [ask(client, tmp_path, "first")]
+    with serving(tmp_path, Instances(), Queue(most=2), "working") as served:
+        calls = [served.ask("first")]
         until(lambda: began(tmp_path), "the first is worked on")
-        calls += [ask(client, tmp_path, f"other-{number}") for number in range(4)]
+        calls += [served.ask(f"other-{number}") for number in range(4)]
         until(lambda: sum(call.done for call in calls) == 2, "two of the four others are refused")
         (tmp_path / "go").touch()
         outcomes = Counter(map(outcome, calls))
@@ -74,11 +92,11 @@ def test_so_many_may_wait_and_no_more(tmp_path: Path) -> None:
 
 
 def test_nobody_waits_for_longer_than_that(tmp_path: Path) -> None:
-    with serving(tmp_path, Instances(), Queue(seconds=0.3), "working") as client:
-        first = ask(client, tmp_path, "first")
+    with serving(tmp_path, Instances(), Queue(seconds=0.001), "working") as served:
+        first = served.ask("first")
         until(lambda: began(tmp_path), "the first is worked on")
-        second = ask(client, tmp_path, "second")
-        second.wait(1)  # it may be refused now or when its turn comes
+        second = served.ask("second")
+        until(lambda: second.done or served.waiting(), "the second waits, longer than it may")
         (tmp_path / "go").touch()
         assert outcome(first) == "done"
         assert outcome(second) == "TRITON_UNAVAILABLE"
@@ -86,25 +104,21 @@ def test_nobody_waits_for_longer_than_that(tmp_path: Path) -> None:
 
 
 def test_instances_work_side_by_side(tmp_path: Path) -> None:
-    with serving(tmp_path, Instances(count=2), Queue(), "working") as client:
-        calls = [ask(client, tmp_path, f"call-{number}") for number in range(2)]
+    with serving(tmp_path, Instances(count=2), Queue(), "working") as served:
+        calls = [served.ask(f"call-{number}") for number in range(2)]
         until(lambda: began(tmp_path) == 2, "both are worked on at once")
         (tmp_path / "go").touch()
         assert [outcome(call) for call in calls] == ["done", "done"]
 
 
 def test_one_at_a_time_of_several_models(tmp_path: Path) -> None:
-    with serving(tmp_path, Instances(one_at_a_time=True), Queue(), "a", "b") as client:
-        calls = [ask(client, tmp_path, model, model) for model in ("a", "b")]
+    with serving(tmp_path, Instances(one_at_a_time=True), Queue(), "a", "b") as served:
+        calls = [served.ask(model, model) for model in ("a", "b")]
         until(lambda: began(tmp_path), "one is worked on")
-        assert not any(call.wait(0.5) for call in calls)  # so long the other could have begun
+        until(served.waiting, "the other waits")
         assert began(tmp_path) == 1
         (tmp_path / "go").touch()
         assert [outcome(call) for call in calls] == ["done", "done"]
-
-
-def ask(client: TritonClient, folder: Path, name: str, model: str = "working") -> Call:
-    return client.begin(model, {"folder": Value.of("BYTES", str(folder))}, ["out"], name)
 
 
 def outcome(call: Call) -> str:

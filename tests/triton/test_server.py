@@ -16,7 +16,8 @@ import pytest
 from shared_utils.transports.triton.server import SHARED_MEMORY, TritonServer
 from shared_utils.transports.triton.wheels import TritonServerError
 from tests.conftest import ROOT
-from tests.triton.support import environment, until, write_models
+from tests.kafka.support import until
+from tests.triton.support import environment, write_models
 
 ECHO = """
 import os

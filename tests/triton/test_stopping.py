@@ -14,8 +14,9 @@ from shared_utils.transports.triton.news import News
 from shared_utils.transports.triton.server import TritonServer
 from shared_utils.transports.triton.wire import Value
 from tests.exactness import Case
+from tests.kafka.support import until
 from tests.triton.asking import Triton, sampler
-from tests.triton.support import build, environment, until
+from tests.triton.support import build, environment
 
 pytestmark = pytest.mark.triton
 CASE = Case()
