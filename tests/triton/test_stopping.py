@@ -15,12 +15,14 @@ from shared_utils.transports.triton.server import TritonServer
 from shared_utils.transports.triton.wire import Value
 from tests.exactness import Case
 from tests.kafka.support import until
-from tests.triton.asking import Triton, sampler
+from tests.triton.asking import COMMON, Triton, sampler
 from tests.triton.support import build, environment
 
 pytestmark = pytest.mark.triton
 CASE = Case()
 ENDLESS = sampler(CASE, steps=10_000)
+SOON = 300.0
+"""What only a hang exceeds."""
 
 
 @pytest.fixture(params=["together", "apart"])
@@ -39,7 +41,7 @@ def test_a_word_stops_a_try_on_in_the_ensemble_between_two_steps(triton: Triton)
     call = triton.client.begin("vtryon_pipeline", triton.whole(CASE) | ENDLESS, ["image"], "endless")
     news = News(triton.client, "endless")
     told = (step for steps in news.of(call) for step in steps)
-    until(lambda: next(told).step.done >= 2, "the sampler's second step")
+    until(lambda: next(told).step.done >= 2, "the sampler's second step", SOON)
     triton.infer("vtryon_news", "steps", request_id=Value.of("BYTES", "endless"), stop=Value.of("BOOL", True))
     with pytest.raises(VtryonError) as failed:
         call.result()
@@ -50,11 +52,11 @@ def test_a_word_stops_a_try_on_in_the_ensemble_between_two_steps(triton: Triton)
 def test_a_call_that_is_cancelled_makes_room(triton: Triton, server: TritonServer) -> None:
     """Of a model with a process of its own: an ensemble's step goes on to its end."""
     model = "vtryon_stages" if triton.client.ready("vtryon_stages") else "sampling"
-    latent = triton.infer("latent_encoder", "latent", image=triton.person(CASE))["latent"]
+    latent = triton.infer("latent_encoder", "latent", image=triton.person(CASE), **COMMON)["latent"]
     inputs = {"latent": latent, **triton.encoded(CASE), **ENDLESS}
     call = triton.client.begin(model, inputs, ["sampled_latent"], "cancelled")
     told = (step for steps in News(triton.client, "cancelled").of(call) for step in steps)
-    until(lambda: next(told).step.done >= 2, "the sampler's second step")
+    until(lambda: next(told).step.done >= 2, "the sampler's second step", SOON)
     call.cancel()
     with pytest.raises(CancelledError):
         call.result()
