@@ -5,7 +5,7 @@
 #
 #   scripts/build_tensorrt.sh [--dry-run] [REPOSITORY]
 #
-#   REPOSITORY  made by `vtryon triton build --onnx DIR`; triton if not given
+#   REPOSITORY  made by `vtryon triton build --onnx DIR`; triton_models if not given
 #   --dry-run   print the commands and change nothing; needs no TensorRT
 #   TRTEXEC     the trtexec to use; found on the PATH, or where NVIDIA's containers have it, if not given
 #   MIN_SIZE, OPT_SIZE, MAX_SIZE
@@ -26,7 +26,7 @@ if [ "${1:-}" = --dry-run ]; then
     shift
 fi
 [ $# -le 1 ] || fail "Usage: scripts/build_tensorrt.sh [--dry-run] [REPOSITORY]"
-repository=${1:-triton}
+repository=${1:-triton_models}
 
 run() {
     if [ -n "$dry_run" ]; then

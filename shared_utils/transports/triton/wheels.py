@@ -96,17 +96,7 @@ def _unpacked(wheel: Wheel) -> Path:
 def _download(wheel: Wheel, folder: Path) -> Path:
     requirements = folder / "requirements.txt"
     requirements.write_text(f"{wheel.requirement} --hash=sha256:{wheel.sha256}\n")
-    pip = [
-        sys.executable,
-        "-m",
-        "pip",
-        "download",
-        "--quiet",
-        "--require-hashes",
-        "--no-deps",
-        "--only-binary",
-        ":all:",
-    ]
+    pip = [sys.executable, "-m", "pip", "download", "--quiet", "--require-hashes", "--no-deps"]
     try:
         _call([*pip, "--only-binary", ":all:", "--dest", str(folder), "--requirement", str(requirements)])
     except subprocess.TimeoutExpired:
