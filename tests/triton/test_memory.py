@@ -58,10 +58,10 @@ def test_with_less_than_all_need_the_least_used_goes(
 ) -> None:
     """And the picture is the same."""
     with TritonClient(together.grpc) as client:
-        expected = Triton(client, pictures).at_once(CASE)
+        expected = Triton(client, pictures).quickly(CASE)
     with limited(tmp_path, model_dir, text_encoder(model_dir) * 1.001) as server, TritonClient(server.grpc) as client:
         triton = Triton(client, pictures)
-        assert [triton.at_once(CASE) for _ in range(2)] == [expected, expected]
+        assert [triton.quickly(CASE) for _ in range(2)] == [expected, expected]
         assert re.search("letting go of the text encoder", server.log.read_text(errors="replace"))
 
 

@@ -46,7 +46,7 @@ def test_a_word_stops_a_try_on_in_the_ensemble_between_two_steps(triton: Triton)
     with pytest.raises(VtryonError) as failed:
         call.result()
     assert failed.value.code == "CANCELLED"
-    assert triton.at_once(CASE).content
+    assert triton.quickly(CASE).content
 
 
 def test_a_call_that_is_cancelled_makes_room(triton: Triton, server: TritonServer) -> None:
