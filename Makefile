@@ -78,7 +78,7 @@ format: $(READY)  ## put the code into its format
 examples: $(READY)  ## draw the pictures in examples/ anew
 	@$(BIN)/python scripts/draw_examples.py --output examples
 
-schemas: $(READY)  ## write schemas/ from the contracts
+schemas: $(READY)  ## write schemas/ and triton_models/ from the contracts
 	@$(BIN)/python scripts/generate_schemas.py
 
 lock: $(READY)  ## write constraints.txt from what is installed

@@ -26,7 +26,7 @@ class TritonFailedError(VtryonError):
 
     def __init__(self, message: str, *, retryable: bool = False) -> None:
         super().__init__(message)
-        self.retryable = retryable  # type: ignore[misc]  # a process that died is started again
+        self.retryable = retryable  # type: ignore[misc]  # where a process died, the server starts anew
 
 
 class StageFailedError(VtryonError):
