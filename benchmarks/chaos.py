@@ -1,8 +1,8 @@
 """Kill a process every second, and see whether a try-on is lost, answered twice, or left with a torn file.
 
-Apache Kafka, two orchestrators, two workers for each stage; stages that take 50 to 200 ms and write real files. Every
-second one of these processes, chosen at random, ends by SIGKILL and is started again. Exit code 1 if anything was lost,
-repeated or torn.
+Apache Kafka, two orchestrators, two workers for each stage; stages that take 50 to 200 ms and write real files. Once
+the first try-on is answered, every second one of these processes, chosen at random, ends by SIGKILL and is started
+again. Exit code 1 if anything was lost, repeated or torn.
 """
 
 import argparse
@@ -16,6 +16,7 @@ import tempfile
 import time
 from collections import Counter
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +28,7 @@ from shared_utils.errors import VtryonError
 from shared_utils.transports.kafka import topics
 from shared_utils.transports.kafka.apache import ApacheKafka
 from shared_utils.transports.kafka.client import make_producer, make_reader
-from shared_utils.transports.kafka.messages import JsonCodec
+from shared_utils.transports.kafka.messages import WORKER, JsonCodec, headers_of
 from shared_utils.transports.kafka.reading import next_batch, read_to_the_end
 from shared_utils.transports.kafka.sending import Outgoing, produce
 from shared_utils.transports.kafka.settings import KafkaSettings
@@ -115,6 +116,10 @@ def let_loose(
     tally = Tally()
     producer = make_producer(settings)
     answers = listening(settings)
+    # What is killed has begun: a broker that makes its very first partitions has nothing yet that it could keep.
+    submit(producer, tally)
+    while tally.lost() and time.monotonic() - started < given.minutes * 60:
+        listen(answers, tally, time.monotonic() + PERIOD)
     per_kill = -(-given.tryons // max(given.kills, 1))
     next_kill = time.monotonic() + PERIOD
     while time.monotonic() - started < given.minutes * 60:
@@ -174,10 +179,17 @@ def finish(settings: KafkaSettings, tally: Tally) -> dict[str, list[str]]:
     for record in read_to_the_end(settings, topics.TRYON_RESPONSES):
         answer = JsonCodec().decode(topics.TRYON_RESPONSES, bytes(record.value() or b""))
         tally.answers.setdefault(answer["correlation_id"], []).append(answer)
-    steps: Counter[str] = Counter()
-    for stage in topics.STAGES:
-        for record in read_to_the_end(settings, topics.response_topic(stage)):
-            steps[JsonCodec().decode("", bytes(record.value() or b""))["request_id"]] += 1
+    steps = {
+        name: places
+        for stage in topics.STAGES
+        for name, places in told_by(settings, topics.response_topic(stage)).items()
+        if len(places) > 1
+    }
+    if steps:
+        for stage in topics.STAGES:
+            asked = told_by(settings, topics.request_topic(stage))
+            for name in steps.keys() & asked.keys():
+                print(f"{name}: asked at {'; '.join(asked[name])}; answered at {'; '.join(steps[name])}")
     torn = []
     for name in tally.ended("success"):
         for each in FILES:
@@ -185,7 +197,19 @@ def finish(settings: KafkaSettings, tally: Tally) -> dict[str, list[str]]:
                 checked(tally.answers[name][0][each], name)
             except VtryonError as wrong:
                 torn.append(wrong.message)
-    return {"torn": torn, "steps": [name for name, count in steps.items() if count > 1]}
+    return {"torn": torn, "steps": list(steps)}
+
+
+def told_by(settings: KafkaSettings, topic: str) -> dict[str, list[str]]:
+    """By request: where its records are in the topic, when they were written, and by whom."""
+    found: dict[str, list[str]] = {}
+    for record in read_to_the_end(settings, topic):
+        name = JsonCodec().decode("", bytes(record.value() or b""))["request_id"]
+        headers = headers_of(record)
+        at = datetime.fromtimestamp(record.timestamp()[1] / 1000, UTC)
+        where = f"{topic} {record.partition()}@{record.offset()} {at:%H:%M:%S.%f} {headers.get(WORKER, '')}"
+        found.setdefault(name, []).append(where.rstrip())
+    return found
 
 
 def show(tally: Tally, given: argparse.Namespace) -> None:

@@ -1,10 +1,12 @@
 """The topics: their names, what each is for, and whether a cluster has them as it must."""
 
+import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
-from confluent_kafka import KafkaException
+from confluent_kafka import KafkaException, TopicPartition
 from confluent_kafka.admin import AdminClient
+from confluent_kafka.admin._listoffsets import OffsetSpec
 from confluent_kafka.cimpl import NewTopic
 
 from shared_utils.errors import VtryonError
@@ -160,4 +162,19 @@ def create(settings: KafkaSettings, partitions: int = PARTITIONS, replication: i
             made.result()
     except KafkaException as failed:
         raise TopicsError(f"The topics could not be made: {explained(failed, settings)}") from None
+    _wait_for(client, settings, [TopicPartition(topic.topic, each) for topic in wanted for each in range(partitions)])
     return [topic.topic for topic in wanted]
+
+
+def _wait_for(client: AdminClient, settings: KafkaSettings, partitions: list[TopicPartition]) -> None:
+    """Until each can be read and written. Kafka says that a topic is made before its brokers have made its files."""
+    latest: OffsetSpec = OffsetSpec.latest()  # type: ignore[no-untyped-call]
+    deadline = time.monotonic() + TIMEOUT
+    while True:
+        asked = client.list_offsets(dict.fromkeys(partitions, latest), request_timeout=TIMEOUT)
+        failures = [failed for answer in asked.values() if isinstance(failed := answer.exception(), KafkaException)]
+        if not failures:
+            return
+        if time.monotonic() > deadline:
+            raise TopicsError(f"The topics are made, and can't be used yet: {explained(failures[0], settings)}")
+        client.poll(0.1)
