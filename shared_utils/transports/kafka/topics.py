@@ -25,6 +25,8 @@ STAGE_CANCELS = "stage-cancels"
 
 PARTITIONS = 8
 TIMEOUT = 20.0
+READY_SECONDS = 120.0
+"""A slow disk takes so long for the files of two hundred partitions, at the most."""
 DAY_MS = 24 * 3600 * 1000
 
 
@@ -169,7 +171,7 @@ def create(settings: KafkaSettings, partitions: int = PARTITIONS, replication: i
 def _wait_for(client: AdminClient, settings: KafkaSettings, partitions: list[TopicPartition]) -> None:
     """Until each can be read and written. Kafka says that a topic is made before its brokers have made its files."""
     latest: OffsetSpec = OffsetSpec.latest()  # type: ignore[no-untyped-call]
-    deadline = time.monotonic() + TIMEOUT
+    deadline = time.monotonic() + READY_SECONDS
     while True:
         asked = client.list_offsets(dict.fromkeys(partitions, latest), request_timeout=TIMEOUT)
         failures = [failed for answer in asked.values() if isinstance(failed := answer.exception(), KafkaException)]
