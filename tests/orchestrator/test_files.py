@@ -1,5 +1,6 @@
 """Whole try-ons from a folder: stages that stand in, a real engine on a broker in memory, real processes that end."""
 
+import json
 import signal
 import threading
 from collections.abc import Iterator
@@ -167,6 +168,11 @@ def test_several_are_under_way_at_once_but_no_more_than_may(shop: Shop) -> None:
     assert len(shop.asked()) == len(set(shop.asked())) == 3
 
 
+def begun(inbox: Path) -> list[int]:
+    """How often work on each job in hand has begun: what puts a job aside in the end."""
+    return [json.loads(claim.read_text())["begun"] for claim in inbox.glob(".claims/*/claim.json")]
+
+
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM])
 def test_who_comes_next_waits_for_what_was_asked_for(shop: Shop, how: signal.Signals) -> None:
     """As often as it takes: waiting is not what ends a process."""
@@ -176,6 +182,7 @@ def test_who_comes_next_waits_for_what_was_asked_for(shop: Shop, how: signal.Sig
         with shop.serving(f"process-{times}") as process:
             process.wait_for("'ann'" if times == 1 else "taken back")
             until(lambda: len(shop.asked()) == 2, "both try-ons are asked for")
+            until(lambda: begun(shop.inbox) == [0], "it has nothing to do but wait")
             process.send(how)
             assert process.ended() == (0 if how == signal.SIGTERM else -signal.SIGKILL)
     assert shop.out("done") == shop.out("failed") == {}

@@ -12,6 +12,7 @@ from shared_utils.errors import VtryonError
 from shared_utils.transports.grpc.client import StageClient
 from tests.bad_input.conftest import Good
 from tests.conftest import Stages
+from tests.kafka.support import until
 from tests.shared_utils.transports.grpc.doors import PATIENCE, Caller, HeldSampler, of, refused, served
 
 
@@ -60,7 +61,9 @@ def test_what_is_given_up_while_it_waits_never_starts(end: str) -> None:
         assert stage.begun.get(timeout=PATIENCE) == "first"
         waiting = caller.begin(request_id="waiting", timeout=0.5 if end == "deadline" else None)
         if end == "cancel":
+            until(lambda: server.turns.waiting == 1, "it waits")
             waiting.cancel()
+            until(lambda: server.turns.waiting == 0, "the server has heard that nobody waits for it")
         else:
             assert refused(waiting.result).status == grpc.StatusCode.DEADLINE_EXCEEDED
         last = caller.begin(request_id="last")
