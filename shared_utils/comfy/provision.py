@@ -100,10 +100,7 @@ def _unpack_archive(incoming: Path) -> Path:
     log.info("unpacking %s", archive.name)
     with tarfile.open(archive) as packed:
         members = [member for member in packed if member.name.startswith(ARCHIVE_PREFIX)]
-        if hasattr(tarfile, "data_filter"):
-            packed.extractall(incoming, members=members, filter="data")
-        else:  # Python before 3.11.4, such as Debian 12's, has no filters; the archive's SHA-256 was checked
-            packed.extractall(incoming, members=members)  # noqa: S202
+        packed.extractall(incoming, members=members, filter="data")
     return incoming / ARCHIVE_PREFIX
 
 
