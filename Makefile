@@ -1,7 +1,7 @@
 # Every check is one command, the same at a desk and in CI.
 .DEFAULT_GOAL := help
-.PHONY: help setup demo page triton test test-kafka test-browser test-triton chaos bench-kafka bench-memory bench-gateway \
-        bench-triton lint format lock examples schemas clean
+.PHONY: help setup demo page triton test test-kafka test-browser test-triton test-deploy test-images test-printed chaos \
+        bench-kafka bench-memory bench-gateway bench-triton lint format lock examples schemas release clean
 
 BIN := .venv/bin
 READY := .venv/.ready
@@ -36,14 +36,23 @@ test: $(READY)  ## run the tests
 	@$(BIN)/pytest
 
 test-kafka: $(READY)  ## run the tests on Apache Kafka; needs Java and Maven
-	@$(BIN)/pytest -m "kafka and not triton" tests/kafka
+	@$(BIN)/pytest -m "kafka and not triton" tests/kafka tests/printed/test_doors_document.py
+
+test-printed: $(READY)  ## run the commands that the documents print; needs Java and Maven
+	@$(BIN)/pytest -m kafka tests/printed/test_commands.py
 
 test-browser: $(READY)  ## run the tests of the web page in Chromium; the pictures are out/browser
 	@scripts/find_chromium.sh
 	@$(BIN)/pytest -m browser tests/browser
 
 test-triton: $(READY)  ## run the tests on the Triton server, which pip fetches
-	@$(BIN)/pytest -m triton tests
+	@$(BIN)/pytest -m triton --ignore=tests/printed tests
+
+test-deploy: $(READY)  ## hold k8s/ and docker-compose.yml to the schemas and to the product; needs kubectl or Go, Java and Maven
+	@$(BIN)/pytest -m deploy tests/deploy
+
+test-images: $(READY)  ## build the images and run the demo of docker-compose.yml as containers; needs Docker, or root on Debian
+	@$(BIN)/python scripts/test_images.py
 
 chaos: export TRYONS ?= 300
 chaos: export KILLS ?= 60
@@ -83,6 +92,9 @@ schemas: $(READY)  ## write schemas/ and triton_models/ from the contracts
 
 lock: $(READY)  ## write constraints.txt from what is installed
 	@scripts/lock.sh
+
+release: $(READY)  ## make a release: the version, the changelog, a commit and a tag: VERSION=0.2.0
+	@$(BIN)/python scripts/release.py "$(VERSION)"
 
 clean:  ## remove what the commands above made in this folder
 	rm -rf .venv out

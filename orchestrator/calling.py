@@ -12,6 +12,7 @@ from pydantic import SecretStr, ValidationError
 from shared_utils import __version__
 from shared_utils.contracts import Message
 from shared_utils.errors import InvalidRequestError, VtryonError, first_line
+from shared_utils.telemetry.traces import outgoing
 
 CONNECT_SECONDS, SECONDS = 10.0, 60.0
 TRIES = 4
@@ -110,6 +111,7 @@ class Calls:
     @contextmanager
     def answer(self, method: str, path: str, **given: Any) -> Iterator[httpx.Response]:
         """An answer that is no refusal, its body not yet read."""
+        given["headers"] = {**(given.get("headers") or {}), **outgoing()}
         try:
             with self._http.stream(method, path, **given) as answer:
                 if not answer.is_success:

@@ -9,6 +9,7 @@ import logging
 import threading
 import time
 from collections import deque
+from collections.abc import Sequence
 from typing import Any
 
 from confluent_kafka import Consumer, KafkaException, TopicPartition
@@ -17,16 +18,23 @@ from confluent_kafka import Message as Record
 from orchestrator.artifacts import Cleaner
 from orchestrator.balance import Balance
 from orchestrator.config import Config
+from orchestrator.counts import Counts
 from orchestrator.memory import Shelf
 from orchestrator.records import Records
 from orchestrator.restore import restored
 from orchestrator.round import Round
+from orchestrator.spans import tell_end
+from orchestrator.state import TryOn
 from orchestrator.steps import STEPS
 from shared_utils.errors import VtryonError
+from shared_utils.telemetry.health import Part
 from shared_utils.transports.kafka import topics
 from shared_utils.transports.kafka.client import close, make_consumer, make_transactional_producer
+from shared_utils.transports.kafka.dead_letters import code_of
+from shared_utils.transports.kafka.membership import Membership
 from shared_utils.transports.kafka.messages import Codec, place
 from shared_utils.transports.kafka.reading import PATIENCE, next_batch
+from shared_utils.transports.kafka.sending import Outgoing
 from shared_utils.transports.kafka.transactions import group_metadata, in_transaction
 
 log = logging.getLogger("vtryon.orchestrator")
@@ -49,8 +57,12 @@ class SplitPartitionsError(VtryonError):
 class Engine:
     """One membership in the orchestrators' group, from joining to leaving."""
 
-    def __init__(self, config: Config, codec: Codec, instance: str, cleaner: Cleaner) -> None:
+    def __init__(
+        self, config: Config, codec: Codec, instance: str, cleaner: Cleaner, counts: Counts, part: Part
+    ) -> None:
         self._config = config
+        self._counts = counts
+        counts.watch(self._running)
         self._codec = codec
         self._cleaner = cleaner
         self._records = Records(codec, config.keep_intermediates)
@@ -59,19 +71,22 @@ class Engine:
         self._waiting: deque[Record] = deque()
         self._held_back: set[int] = set()
         self._deadlines_seen = 0.0
-        counts = topics.counted(config, *(topics.request_topic(step) for step in STEPS))
-        self._balance = Balance({step: counts[topics.request_topic(step)] for step in STEPS})
+        partitions = topics.counted(config, *(topics.request_topic(step) for step in STEPS))
+        self._balance = Balance({step: partitions[topics.request_topic(step)] for step in STEPS})
         self._producer = make_transactional_producer(config, instance)
         self._consumer = make_consumer(config, config.kafka_consumer_group, **_together(config))
+        self._membership = Membership(part, self._consumer)
         self._consumer.subscribe(
             list(SOURCES), on_assign=self._on_assign, on_revoke=self._on_revoke, on_lost=self._on_revoke
         )
 
     def run(self, stopping: threading.Event) -> None:
         while not stopping.is_set():
+            self._membership.look()
             self.one_round()
 
     def close(self) -> None:
+        self._membership.lost()
         close(self._consumer)
 
     def one_round(self) -> None:
@@ -89,9 +104,22 @@ class Engine:
         outgoing, offsets = this.results()
         if outgoing or offsets:
             in_transaction(self._producer, outgoing, offsets, membership)
+        self._count(this, outgoing)
         for tryon in this.ended:
+            tell_end(tryon)
             self._cleaner.remove(tryon.work_dir)
         self._cleaner.sweep_if_due(time.monotonic())
+
+    def _count(self, this: Round, sent: Sequence[Outgoing]) -> None:
+        for before, now in this.changes:
+            self._counts.changed(before, now)
+        for letter in sent:
+            if (code := code_of(letter)) is not None:
+                self._counts.letters.put_aside(letter.topic, code)
+
+    def _running(self) -> list[TryOn]:
+        """For whoever looks from another thread: as of a moment ago."""
+        return [tryon for shelf in list(self._shelves.values()) for tryon in list(shelf.running.values())]
 
     def _take(self, this: Round, record: Record) -> None:
         error = record.error()
@@ -139,6 +167,7 @@ class Engine:
             for each in consumer.committed(cancels, timeout=PATIENCE):
                 lowest, _ = consumer.get_watermark_offsets(each, timeout=PATIENCE)
                 self._shelves[each.partition].cancels_read = max(lowest, each.offset)
+        self._membership.given()
 
     def _on_revoke(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
         for number in {each.partition for each in partitions}:

@@ -20,6 +20,7 @@ from pydantic import Field
 
 from orchestrator import dropped
 from orchestrator.gateway.core import Gateway
+from orchestrator.gateway.http.metrics import Known
 from orchestrator.gateway.intake import tryon_ids
 from orchestrator.gateway.models import TryOnView
 from orchestrator.gateway.process import SWEEP_SECONDS, opened_gateway
@@ -29,7 +30,11 @@ from shared_utils.artifacts.paths import write_whole
 from shared_utils.contracts import Failure
 from shared_utils.errors import InternalError, VtryonError, first_line
 from shared_utils.signals import stopped_by_signals
-from shared_utils.telemetry.logs import start_logging
+from shared_utils.telemetry.endpoint import reachable
+from shared_utils.telemetry.health import Health
+from shared_utils.telemetry.logs import job_context, start_logging
+from shared_utils.telemetry.metrics import Metrics
+from shared_utils.telemetry.traces import start_traces
 from shared_utils.transports.files.claims import Claim
 from shared_utils.transports.files.command import add_folders
 from shared_utils.transports.files.inbox import Inbox
@@ -71,11 +76,20 @@ class TryOns:
         self._inbox = Inbox(config, lambda job: dropped.parts_of(job, config))
         self._in_hand: dict[Future[Ended], Claim] = {}
         self._swept = 0.0
+        self.health = Health()
+        self.health.ends_with(stopping)
+        self._loop = self.health.part("inbox")
+        self._loop.runs_in(threading.current_thread())
+        self.metrics = Metrics("files", lambda: self.health.ready)
+        self.metrics.gauge("vtryon_files_jobs", "Jobs in hand.").set_function(lambda: len(self._in_hand))
+        self.metrics.registry.register(Known(gateway))
 
     def run(self) -> None:
         """Work until `stopping` is set. What is under way by then goes on, and the next process has its result."""
         with ThreadPoolExecutor(self._config.files_max_jobs) as pool:
+            self._loop.ready = True
             while not self._stopping.is_set():
+                self._loop.turn()
                 self._sweep_if_due()
                 claim = self._inbox.next() if len(self._in_hand) < self._config.files_max_jobs else None
                 if claim is not None:
@@ -143,8 +157,10 @@ class TryOns:
         for name in (dropped.PERSON, dropped.MASK):
             fields[name] = await self._stored(claim, fields.get(name))
         garments = [await self._stored(claim, path) for path in job.garments]
-        log.info("%r: %s", claim.title, ", ".join(tryon_ids(OWNER, claim.id, len(garments))))
-        return await self._gateway.submit(fields, garments, claim.id, OWNER)
+        names = tryon_ids(OWNER, claim.id, len(garments))
+        with job_context(correlation_id=",".join(names)):
+            log.info("%r: %s", claim.title, ", ".join(names))
+            return await self._gateway.submit(fields, garments, claim.id, OWNER)
 
     async def _stored(self, claim: Claim, path: Any) -> Any:
         """A picture that came with the job, where every worker can read it; others are where they are."""
@@ -220,6 +236,7 @@ def run_files(arguments: Sequence[str] | None = None) -> int:
     """The exit code: 0 if it was told to end, 1 if it could not go on."""
     config = files_config(arguments)
     start_logging(config.log_level, config.log_format)
+    start_traces(config, "files")
     try:
         with stopped_by_signals() as stopping:
             serve(config, stopping)
@@ -233,7 +250,11 @@ def serve(config: FilesConfig, stopping: threading.Event) -> None:
     """Until `stopping` is set."""
     # A file of a gateway's is that gateway's.
     own = config.model_copy(update={"gateway_view": None})
-    with opened_gateway(own) as gateway, closing(TryOns(own, gateway, stopping)) as tryons:
+    with (
+        opened_gateway(own) as gateway,
+        closing(TryOns(own, gateway, stopping)) as tryons,
+        reachable(own, tryons.health, tryons.metrics.text),
+    ):
         while not gateway.follower.ready.wait(LOOK_SECONDS):
             if stopping.is_set():
                 return

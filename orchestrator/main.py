@@ -16,13 +16,18 @@ if __name__ == "__main__":
 
 from orchestrator.artifacts import Cleaner
 from orchestrator.config import Config
-from orchestrator.engine import Engine
+from orchestrator.counts import Counts
+from orchestrator.engine import SOURCES, Engine
 from shared_utils.errors import VtryonError
 from shared_utils.signals import stopped_by_signals
+from shared_utils.telemetry.endpoint import reachable
+from shared_utils.telemetry.health import Health
 from shared_utils.telemetry.logs import start_logging
+from shared_utils.telemetry.traces import start_traces
 from shared_utils.transports.kafka import topics
 from shared_utils.transports.kafka.client import Instance
 from shared_utils.transports.kafka.codecs import make_codec
+from shared_utils.transports.kafka.lag import watched_lag
 from shared_utils.transports.kafka.staying import again_and_again
 
 log = logging.getLogger("vtryon.orchestrator")
@@ -43,6 +48,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     given = _parser().parse_args(arguments)
     config = _config_type(given.mode).read(kafka_bootstrap_servers=given.kafka_bootstrap_servers)
     start_logging(config.log_level, config.log_format)
+    start_traces(config, "gateway" if given.mode == "gateway" else "orchestrator")
     try:
         if given.mode == "kafka":
             orchestrate(config)
@@ -81,11 +87,23 @@ def _run_part(part: Callable[[Any, threading.Event], None], config: Config, stop
 def run_engine(config: Config, stopping: threading.Event) -> None:
     """Chain the stages until `stopping` is set."""
     instance = Instance(config, config.kafka_consumer_group)
-    with closing(make_codec(config)) as codec, closing(Cleaner(config)) as cleaner, closing(instance):
+    health = Health()
+    health.ends_with(stopping)
+    part = health.part("engine")
+    part.runs_in(threading.current_thread())
+    counts = Counts(lambda: health.ready)
+    with (
+        reachable(config, health, counts.text),
+        watched_lag(config, {config.kafka_consumer_group: SOURCES}, counts),
+        closing(make_codec(config)) as codec,
+        closing(Cleaner(config)) as cleaner,
+        closing(instance),
+    ):
 
         def membership() -> None:
+            part.turn()
             topics.check(config)
-            engine = Engine(config, codec, instance.name, cleaner)
+            engine = Engine(config, codec, instance.name, cleaner, counts, part)
             log.info("%s waits for try-ons", instance.name)
             try:
                 engine.run(stopping)

@@ -5,6 +5,7 @@ from dataclasses import replace
 from typing import Any
 
 from orchestrator.models import StepTiming, TryOnFailure, TryOnSuccess
+from orchestrator.spans import onward
 from orchestrator.state import Problem, TryOn
 from orchestrator.steps import LAST
 from orchestrator.workflow import AskStage
@@ -53,7 +54,7 @@ class Records:
         self, topic: str, tryon: TryOn, message: Any, partition: int, headers: dict[str, Any] | None = None
     ) -> Outgoing:
         value = self._codec.encode(topic, message)
-        common = {CORRELATION_ID: tryon.correlation_id, **tryon.trace}
+        common = {CORRELATION_ID: tryon.correlation_id, **onward(tryon)}
         return Outgoing(topic, tryon.correlation_id, value, common | (headers or {}), partition)
 
     def _response(self, tryon: TryOn) -> TryOnSuccess | TryOnFailure:

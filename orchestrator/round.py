@@ -1,7 +1,7 @@
 """One round of the engine: what has come, turned into events; what follows, turned into records."""
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from datetime import datetime
 from typing import Any
 
@@ -14,6 +14,7 @@ from orchestrator.config import Config
 from orchestrator.intake import taken_in
 from orchestrator.memory import Shelf
 from orchestrator.records import Records, failure
+from orchestrator.spans import begun
 from orchestrator.state import Problem, TryOn
 from orchestrator.workflow import (
     Answered,
@@ -30,6 +31,8 @@ from orchestrator.workflow import (
 )
 from shared_utils.contracts import Cancel, echoable, now
 from shared_utils.errors import InvalidRequestError
+from shared_utils.telemetry.logs import job_context
+from shared_utils.telemetry.traces import ids_of, trace_of, tracing
 from shared_utils.transports.kafka import topics
 from shared_utils.transports.kafka.dead_letters import dead_letter
 from shared_utils.transports.kafka.messages import (
@@ -43,7 +46,6 @@ from shared_utils.transports.kafka.messages import (
     decoded,
     headers_of,
     place,
-    trace_of,
 )
 from shared_utils.transports.kafka.sending import Outgoing
 
@@ -66,6 +68,7 @@ class Round:
         self._balance = balance
         self._outgoing: list[Outgoing] = []
         self._changed: dict[tuple[int, str], TryOn] = {}
+        self._before: dict[tuple[int, str], TryOn | None] = {}
         self._read: dict[tuple[str, int], int] = {}
 
     # ---- what has come
@@ -87,14 +90,15 @@ class Round:
             return
         name = str(request.correlation_id)
         if name in shelf.ended or name in shelf.running:
-            log.info("try-on %s is known already; nothing is done twice", name)
+            with job_context(correlation_id=name):
+                log.info("try-on %s is known already; nothing is done twice", name)
             return
         cancelled = shelf.cancelled_early.pop(name, None) is not None
         if cancelled:
             self._read_cancels(home)
         # Somebody may send a request twice and hit two partitions: then two try-ons of one name must not share files.
         work_dir = str(self._config.intermediate_dir.absolute() / f"{name}-{home}")
-        self._tell(home, None, Submitted(request, self._at, work_dir, trace_of(headers), cancelled))
+        self._tell(home, None, Submitted(request, self._at, work_dir, begun(trace_of(headers)), cancelled))
 
     def take_answer(self, step: str, record: Record) -> None:
         home = self._mark_read(record)
@@ -150,14 +154,22 @@ class Round:
         offsets = [TopicPartition(topic, partition, offset) for (topic, partition), offset in self._read.items()]
         return self._outgoing + states, offsets
 
+    @property
+    def changes(self) -> Iterator[tuple[TryOn | None, TryOn]]:
+        """Each try-on that is not as it was: before the round, and now."""
+        return ((self._before[at], tryon) for at, tryon in self._changed.items())
+
     def _tell(self, home: int, tryon: TryOn | None, event: Event) -> None:
         decision = advance(tryon, event, self._policy)
         if decision.tryon is None or decision.tryon is tryon:
             return
+        at = home, decision.tryon.correlation_id
         self._shelves[home].put(decision.tryon)
-        self._changed[home, decision.tryon.correlation_id] = decision.tryon
-        for command in decision.commands:
-            self._do(home, decision.tryon, command)
+        self._before.setdefault(at, tryon)
+        self._changed[at] = decision.tryon
+        with job_context(correlation_id=decision.tryon.correlation_id, trace_id=_trace_id(decision.tryon)):
+            for command in decision.commands:
+                self._do(home, decision.tryon, command)
 
     def _do(self, home: int, tryon: TryOn, command: Command) -> None:
         if isinstance(command, AskStage):
@@ -175,9 +187,10 @@ class Round:
         self, record: Record, fields: Mapping[str, Any], headers: Mapping[str, str], wrong: InvalidRequestError
     ) -> None:
         """Whoever asked gets an answer, as far as it can be told who that is."""
-        log.warning("put aside: %s", wrong.message)
-        self._outgoing.append(dead_letter(record, wrong.code, wrong.message))
         correlation_id = echoable(fields.get("correlation_id")) or echoable(headers.get(CORRELATION_ID))
+        with job_context(correlation_id=correlation_id):
+            log.warning("put aside: %s", wrong.message)
+        self._outgoing.append(dead_letter(record, wrong.code, wrong.message))
         request_id = echoable(fields.get("request_id")) or correlation_id
         if request_id:
             ids = {"request_id": request_id, "correlation_id": correlation_id or request_id}
@@ -210,6 +223,11 @@ def _answered(step: str, name: str, fields: Mapping[str, Any], at: datetime) -> 
         retryable=fields.get("retryable") is True,
     )
     return Answered(step, name, at, problem=problem)
+
+
+def _trace_id(tryon: TryOn) -> str | None:
+    found = ids_of(tryon.trace) if tracing() else None
+    return None if found is None else found[0]
 
 
 def _how_it_ended(tryon: TryOn) -> str:

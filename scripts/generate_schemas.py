@@ -48,6 +48,7 @@ from shared_utils.schemas.files import FOLDER, subject
 from shared_utils.schemas.proto import Method, Service, numbers, proto_file
 from shared_utils.schemas.proto_compatibility import proto_problems
 from shared_utils.schemas.protoc import NAME, ProtoError, described, python_modules
+from shared_utils.telemetry import traces
 from shared_utils.transports.kafka import dead_letters, messages, topics
 from shared_utils.transports.triton.repository import FOLDER as REPOSITORY
 from shared_utils.transports.triton.repository import BuildOptions, build
@@ -132,7 +133,7 @@ SERVICES = [*(stage_service(stage) for stage in STAGES), TRYON_SERVICE]
 
 OF_ALL = {
     messages.CORRELATION_ID: "The try-on.",
-    **dict.fromkeys(messages.TRACE_HEADERS, "W3C's; whatever comes with a request goes on with all that follows."),
+    **dict.fromkeys(traces.HEADERS, "W3C's; whatever comes with a request goes on with all that follows."),
 }
 OF_REQUESTS = {dead_letters.REPLAYED_FROM: "The dead letter that this is sent again from."}
 OF_STAGE_REQUESTS = OF_REQUESTS | {

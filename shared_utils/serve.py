@@ -10,6 +10,7 @@ from typing import Any, Protocol
 from shared_utils.comfy.loader import Models
 from shared_utils.stage import Stage
 from shared_utils.telemetry.logs import start_logging
+from shared_utils.telemetry.traces import start_traces
 
 log = logging.getLogger("vtryon.serve")
 
@@ -38,6 +39,7 @@ def serve(stage_type: StageType) -> int:
     """Run a service until it is done; the exit code."""
     options = stage_type.options_type.read()
     start_logging(options.log_level, options.log_format)
+    start_traces(options, stage_type.name)
     mode = _mode_given() or options.mode
     # Whoever names one that there is not is told so by the first, which shows them all.
     way_in = mode if mode in WAYS_IN else "standalone"

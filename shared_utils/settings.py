@@ -14,7 +14,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
 MemoryMode = Literal["auto", "gpu-only", "highvram", "lowvram", "novram"]
 Dtype = Literal["auto", "fp32", "fp16", "bf16"]
 Attention = Literal["auto", "pytorch", "split", "quad", "sage", "flash"]
-NEVER_SHOWN = ("PASSWORD", "PROPERTIES", "USER_INFO", "SECRET", "API_KEY")
+NEVER_SHOWN = ("PASSWORD", "PROPERTIES", "USER_INFO", "SECRET", "API_KEY", "TOKEN")
 """What the names of settings that may hold a secret have in them."""
 
 
@@ -62,6 +62,18 @@ class Settings(BaseSettings):
 
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", description="How much is logged.")
     log_format: Literal["text", "json"] = Field("text", description="Lines for people, or one JSON object a line.")
+    health_host: str = Field("127.0.0.1", description="Address that health and metrics are answered on.")
+    health_port: int | None = Field(
+        None,
+        ge=0,
+        le=65535,
+        description="Port for them, in processes that have no HTTP of their own; 0: any that is free. Unset: none.",
+    )
+    otel_exporter_otlp_endpoint: str | None = Field(
+        None,
+        pattern=r"^https?://[^\s]+$",
+        description="Where traces are sent, by OTLP over HTTP. Unset: none are made.",
+    )
 
     @classmethod
     def read(cls, **given: Any) -> Self:

@@ -9,6 +9,7 @@ import time
 from collections import deque
 from collections.abc import Mapping
 from concurrent.futures import Future
+from contextvars import copy_context
 from math import ceil, inf
 from typing import Any
 
@@ -41,6 +42,8 @@ class Turn:
         """Has CancelledError if its time was over before it began, BusyError if the process ended before that."""
         self._until = until
         self._unwanted = threading.Event()
+        self._context = copy_context()
+        """Of whoever asks: the trace and the ids of the log go on in the thread that works."""
 
     def give_up(self) -> None:
         """Nobody waits for the answer any more: never start, or stop between two steps."""
@@ -53,7 +56,7 @@ class Turn:
             return
         try:
             self._watch()
-            self.answer.set_result(answer(stage, self.fields, self._watch))
+            self.answer.set_result(self._context.run(answer, stage, self.fields, self._watch))
         except BaseException as failed:
             self.answer.set_exception(failed)
 
@@ -88,6 +91,11 @@ class Turns:
     def working(self) -> bool:
         """Whether one is in hand."""
         return self._in_hand is not None
+
+    @property
+    def thread(self) -> threading.Thread:
+        """What works."""
+        return self._thread
 
     @property
     def seconds(self) -> int:

@@ -13,6 +13,7 @@ from importlib.metadata import entry_points
 from shared_utils.comfy.loader import Models
 from shared_utils.serve import StageType, make_stage
 from shared_utils.telemetry.logs import start_logging
+from shared_utils.telemetry.traces import start_traces
 from shared_utils.transports.kafka.command import run_together
 from shared_utils.transports.kafka.settings import WorkerSettings
 
@@ -37,6 +38,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     settings = WorkerSettings.read(kafka_bootstrap_servers=given.kafka_bootstrap_servers)
     start_logging(settings.log_level, settings.log_format)
+    start_traces(settings, "worker")
     models = Models(settings)
     kinds: list[StageType] = [known[name].load() for name in wanted]
     return run_together([make_stage(kind, kind.options_type.read(), models) for kind in kinds], settings)

@@ -19,6 +19,7 @@ from sampling.service import Sampling
 from shared_utils.comfy.loader import Models
 from shared_utils.comfy.miniature import Sizes, write_miniatures
 from shared_utils.comfy.runtime import Comfy, start
+from shared_utils.downloads.settings import DownloadSettings
 from shared_utils.settings import Settings
 from shared_utils.transports.files.settings import FilesSettings
 from shared_utils.transports.grpc.settings import GrpcSettings
@@ -39,7 +40,8 @@ STAGES = (LatentEncoder, TextEncoder, Sampling, Decoding)
 def _nothing_from_outside(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """No setting of the user's, no .env, and files land in the test's own folder."""
     ways_in = (WorkerSettings, RestSettings, GrpcSettings, FilesSettings, GatewayConfig, ServerSettings, TritonSettings)
-    kinds = (*(stage.options_type for stage in STAGES), *ways_in)
+    others = (DownloadSettings,)
+    kinds = (*(stage.options_type for stage in STAGES), *ways_in, *others)
     known = {name.upper() for kind in kinds for name in kind.model_fields}
     for name in known & os.environ.keys():
         monkeypatch.delenv(name)

@@ -125,7 +125,7 @@ def read(document: str) -> str:
 
 def blocks(markdown: str, language: str = r"\w*") -> list[str]:
     """What stands in fences of that language."""
-    return re.findall(rf"^```{language}\n(.*?)^```", markdown, re.MULTILINE | re.DOTALL)
+    return re.findall(rf"^```{language}(?: [^\n]*)?\n(.*?)^```", markdown, re.MULTILINE | re.DOTALL)
 
 
 def spans(markdown: str) -> list[str]:
@@ -753,6 +753,7 @@ RUN_AS_PRINTED = "docs/API_MULTI_PROTOCOL.md"
 def test_commands(document: str) -> None:
     kinds = (*CONFIGS.values(), WorkerSettings, TritonSettings)
     settings = {field.upper() for kind in kinds for field in kind.model_fields}
+    settings |= set(re.findall(r"^([A-Z_]+)=", read(".env.example"), re.MULTILINE))
     for words in map(run_in_the_foreground, commands(read(document))):
         match words:
             case ["make", target]:
@@ -763,17 +764,17 @@ def test_commands(document: str) -> None:
                 check_script(Path(script), arguments)
             case ["vtryon", *arguments]:
                 vtryon_parser().parse_args(arguments)
-            case ["export", setting]:
-                assert setting.partition("=")[0] in settings
+            case ["export", *given]:
+                assert {setting.partition("=")[0] for setting in given} <= settings
             case ["curl", *arguments]:
                 check_curl(arguments)
             case ["cp", source, _]:
                 assert (ROOT / source).exists()
-            case ["mkdir" | "mv" | "echo" | "docker", *_]:
+            case ["mkdir" | "mv" | "echo" | "docker" | "kubectl", *_]:
                 pass
             case ["pip", "install", "vtryon[avro]"] | [".", ".venv/bin/activate"]:
                 pass
-            case ["kill" | "wait", "%1"] | ["kill" | "wait", "%1", "%2"]:
+            case ["wait"] | ["kill" | "wait", "%1"] | ["kill", "%1", "%2"]:
                 pass
             case _:
                 pytest.fail(f"teach this test the command {words}")
@@ -825,11 +826,15 @@ def command_line_flags() -> set[str]:
     return {flag.replace("-", "_") for flag in found}
 
 
+OF_DOCKER = {"profile", "volumes"}
+"""Flags of commands that are not ours."""
+
+
 @each_document
 def test_make_targets_and_flags(document: str) -> None:
     named = spans(read(document))
     assert {span.split()[1] for span in named if span.startswith("make ")} <= targets()
-    flags = {"mode", "help"}.union(command_line_flags(), *(request_fields(name) for name in STAGES))
+    flags = {"mode", "help"}.union(OF_DOCKER, command_line_flags(), *(request_fields(name) for name in STAGES))
     used = {span.split()[0][2:].replace("-", "_") for span in named if re.match(r"--[a-z]", span)}
     assert used <= flags
 

@@ -32,7 +32,8 @@ def list_models(settings: Settings, given: argparse.Namespace) -> int:
             if other != name:
                 _print_row("found", kind.title, other, _describe(find_model(settings, kind, other)))
     if missing:
-        print(f"\nMissing: {', '.join(missing)}. Put the files there, or set MODEL_DIR to the folder that has them.")  # noqa: T201
+        print(f"\nMissing: {', '.join(missing)}. To download the four files: vtryon models download")  # noqa: T201
+        print("If you have them already, set MODEL_DIR to the folder that has them.")  # noqa: T201
         print("To try vtryon without them: vtryon models miniature --output models")  # noqa: T201
     return 1 if missing else 0
 

@@ -1,21 +1,26 @@
-"""`vtryon models`: what is in the model folders, and a set of miniatures for machines without the real ones."""
+"""`vtryon models`: what is in the model folders, the real models, and miniatures for machines without them."""
 
 import argparse
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from orchestrator.cli import model_downloads
 from shared_utils.errors import ComfyUIInitializationError
 from shared_utils.settings import Settings
 
 
 def add_commands(groups: Any) -> None:
     """Add the group to the parser of the whole command."""
-    group = groups.add_parser("models", help="list the models, or write miniature ones", description=__doc__)
+    group = groups.add_parser(
+        "models", help="list the models, download the real ones, or write miniature ones", description=__doc__
+    )
     commands = group.add_subparsers(title="commands", metavar="COMMAND", required=True)
 
     listing = commands.add_parser("list", help="show which models are found and which are missing")
     listing.set_defaults(run=list_models)
+
+    model_downloads.add_command(commands)
 
     miniature = commands.add_parser(
         "miniature",

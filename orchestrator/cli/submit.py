@@ -19,6 +19,7 @@ from orchestrator.config import Config
 from orchestrator.listening import Listener
 from shared_utils.errors import InvalidRequestError
 from shared_utils.settings import Settings
+from shared_utils.telemetry.traces import span, start_traces
 from shared_utils.transports.kafka import topics
 from shared_utils.transports.kafka.codecs import make_codec
 from shared_utils.transports.triton.client import TritonClient
@@ -78,6 +79,12 @@ def submit(settings: Settings, given: argparse.Namespace) -> int:
         raise InvalidRequestError(f"{shared[0]} is for one garment: give it with a single one.")
     if given.triton is not None:
         return _over_triton(given, garments)
+    start_traces(settings, "cli")
+    with span("vtryon submit", "producer"):
+        return _over_kafka_or_http(given, garments)
+
+
+def _over_kafka_or_http(given: argparse.Namespace, garments: Sequence[Path]) -> int:
     client = server.client(given)
     if given.output is not None and (client is None or not given.watch):
         raise InvalidRequestError(

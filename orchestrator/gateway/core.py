@@ -28,6 +28,8 @@ from shared_utils.artifacts.images import checked_header
 from shared_utils.artifacts.paths import allowed
 from shared_utils.contracts import echoable
 from shared_utils.errors import ImageInvalidError
+from shared_utils.telemetry.logs import job_context
+from shared_utils.telemetry.traces import span
 from shared_utils.transports.kafka.messages import CORRELATION_ID, Codec
 
 READY_SECONDS = 2
@@ -85,12 +87,15 @@ class Gateway:
         """One try-on for each garment, in Kafka when this comes back. With an Idempotency-Key that was sent before,
         those that there are already."""
         self.check_ready()
-        requests = await asyncio.to_thread(self._intake.requests, fields, garments, idempotency, owner)
-        names = [str(request[CORRELATION_ID]) for request in requests]
-        new = [request for request in requests if not self._is_known(request)]
-        if new:
-            self._check_room(len(new))
-            await self._send(new)
+        with span("submit", "server") as call:
+            requests = await asyncio.to_thread(self._intake.requests, fields, garments, idempotency, owner)
+            names = [str(request[CORRELATION_ID]) for request in requests]
+            call.set(CORRELATION_ID, ",".join(names))
+            new = [request for request in requests if not self._is_known(request)]
+            if new:
+                self._check_room(len(new))
+                with job_context(correlation_id=",".join(names)):
+                    await self._send(new)
         return [self.get(name) for name in names]
 
     async def cancel(self, name: str) -> TryOnView:

@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from io import BytesIO
 from typing import Any
 
+from shared_utils.telemetry.nodes import timed
+
 MOST_PREVIEWS = 8
 """Of one run of a node."""
 PREVIEW_SIDE = 160
@@ -59,8 +61,9 @@ def running(node: str) -> Iterator[None]:
     """What ComfyUI reports inside comes from this node."""
     token = _node.set(node)
     try:
-        tell(Step(node))
-        yield
+        with timed(node):
+            tell(Step(node))
+            yield
     finally:
         _node.reset(token)
 

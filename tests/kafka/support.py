@@ -104,7 +104,8 @@ class Puppet:
 
     def _hold(self, name: str) -> None:
         while (self.folder / "hold").exists() or (self.folder / f"hold {name}").exists():
-            comfy_hook(0, 0)
+            if not (self.folder / "deaf").exists():
+                comfy_hook(0, 0)
             LOOK.wait(0.02)
 
     def _fail(self) -> None:
@@ -126,6 +127,10 @@ class Puppet:
     def hold(self, request_id: str | None = None) -> None:
         """Let jobs wait, all or this one."""
         (self.folder / (f"hold {request_id}" if request_id else "hold")).touch()
+
+    def deaf(self) -> None:
+        """Have jobs that wait not notice that they are to stop, as in the middle of a node."""
+        (self.folder / "deaf").touch()
 
     def go(self) -> None:
         for file in self.folder.glob("hold*"):

@@ -205,6 +205,22 @@ def test_a_worker_told_to_end_hands_back_what_takes_too_long(workshop: Workshop)
     assert workshop.answers(name) == ["success"]
 
 
+def test_a_job_that_can_not_be_stopped_keeps_no_worker(workshop: Workshop) -> None:
+    worker = workshop.worker("one", kafka_drain_seconds=0.3)
+    workshop.puppet.deaf()
+    workshop.puppet.hold()
+    name = workshop.ask()
+    workshop.puppet.wait_begun()
+    worker.send(signal.SIGTERM)
+    assert worker.ended() == 0
+    assert "without a word" not in worker.log.read_text()
+    workshop.worker("two")
+    workshop.puppet.wait_begun(2, name)
+    workshop.puppet.go()
+    assert workshop.answer(name)["status"] == "success"
+    assert workshop.answers(name) == ["success"]
+
+
 def test_a_worker_stopped_past_its_session_says_nothing(workshop: Workshop, apache_kafka: ApacheKafka) -> None:
     first = workshop.worker("one")
     workshop.puppet.hold()

@@ -10,6 +10,7 @@ import pytest
 from shared_utils.comfy.progress import comfy_hook
 from shared_utils.contracts import Failure, OutputOptions, Request, Success
 from shared_utils.errors import CancelledError, InternalError
+from shared_utils.telemetry.traces import continued, outgoing
 from shared_utils.turns import BusyError, Turns
 
 PATIENCE = 60.0
@@ -26,12 +27,14 @@ class Ironing:
         self.go = threading.Event()
         self.failing: BaseException | None = None
         self.cold: BaseException | None = None
+        self.traces: list[dict[str, str]] = []
 
     def warm_up(self) -> None:
         if self.cold:
             raise self.cold
 
     def run(self, request: Request) -> Success:
+        self.traces.append(outgoing())
         self.begun.put(request.request_id)
         if self.failing:
             raise self.failing
@@ -51,6 +54,17 @@ def test_one_after_the_other() -> None:
     assert [turn.answer.result(PATIENCE).request_id for turn in asked] == ["first", "second", "third"]
     turns.close()
     assert not turns.working
+
+
+def test_the_trace_of_whoever_asks_goes_on() -> None:
+    stage, came = Ironing(), {"traceparent": "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"}
+    turns = Turns(stage, 1)
+    with continued(came):
+        turn = turns.ask({"request_id": "first"})
+    stage.go.set()
+    turn.answer.result(PATIENCE)
+    turns.close()
+    assert stage.traces == [came]
 
 
 def test_no_queue_at_all() -> None:

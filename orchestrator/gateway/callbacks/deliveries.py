@@ -20,6 +20,7 @@ from orchestrator.gateway.settings import GatewayConfig
 from orchestrator.gateway.signature import headers_for, key_of
 from shared_utils import __version__
 from shared_utils.errors import first_line
+from shared_utils.telemetry.logs import job_context
 
 log = logging.getLogger("vtryon.webhooks")
 
@@ -104,6 +105,10 @@ class Deliveries:
         await self._transport.aclose()
 
     async def _deliver(self, callback: Callback) -> None:
+        with job_context(correlation_id=callback.tryon):
+            await self._tried(callback)
+
+    async def _tried(self, callback: Callback) -> None:
         problem = await self._attempt(callback, 0)
         for attempt in range(1, self._config.webhook_attempts):
             if problem is None or problem.lasting:

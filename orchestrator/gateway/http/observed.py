@@ -31,6 +31,8 @@ UNNAMED = "none"
 QUIET = ("/health/live", "/health/ready", "/metrics")
 """Asked for again and again by machines."""
 LONGEST_PATH = 200
+MADE = "vtryon.made"
+"""Where a call that made try-ons notes their ids, in its scope, for the line of the log."""
 IDENTIFIER = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
 
 
@@ -81,6 +83,8 @@ def _with_ours(headers: list[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
 
 
 def _tryon(scope: Scope) -> str | None:
-    """The id in the path, if it can be one."""
+    """The ids that the call made, or the one in the path, if it can be one."""
+    if MADE in scope:
+        return str(scope[MADE])
     name = scope.get("path_params", {}).get("id", "")
     return name if IDENTIFIER.fullmatch(name) else None

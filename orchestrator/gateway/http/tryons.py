@@ -28,6 +28,7 @@ from orchestrator.gateway.guards import bearer
 from orchestrator.gateway.http.bodies import read_body
 from orchestrator.gateway.http.described import EVENT, IDEMPOTENCY_KEY, REQUEST_BODY, TEXT
 from orchestrator.gateway.http.metrics import Metrics
+from orchestrator.gateway.http.observed import MADE
 from orchestrator.gateway.http.origins import check_origin
 from orchestrator.gateway.http.pages import WholeFile
 from orchestrator.gateway.http.problems import documented
@@ -41,6 +42,7 @@ from shared_utils.errors import (
     StorageFullError,
 )
 from shared_utils.ports import TooSlowError
+from shared_utils.telemetry.traces import continued
 from shared_utils.transports.kafka.client import KafkaUnavailableError
 from shared_utils.transports.rest.errors import MediaTypeUnknownError, TooLargeError
 
@@ -103,7 +105,9 @@ class TryOnRoutes:
         self._gateway.admit(owner)
         wanted = await read_body(request, self._gateway, self._config)
         key = request.headers.get("idempotency-key")
-        made = await self._gateway.submit(wanted.fields, wanted.garments, key, owner)
+        with continued(request.headers):
+            made = await self._gateway.submit(wanted.fields, wanted.garments, key, owner)
+        request.scope[MADE] = ",".join(each.id for each in made)
         return _json(TryOns(try_ons=made), 202, {"location": f"{PATH}/{made[0].id}"})
 
     async def list(

@@ -22,6 +22,7 @@ from orchestrator.gateway.rpc.calls import (
 from orchestrator.gateway.settings import GatewayConfig
 from shared_utils.contracts import Progress, invalid_request
 from shared_utils.errors import InvalidRequestError
+from shared_utils.telemetry.traces import continued
 from shared_utils.transports.grpc.generated.vtryon_pb2 import DESCRIPTOR
 from shared_utils.transports.grpc.server import GrpcServer, Limits
 from shared_utils.transports.grpc.services import Call
@@ -91,7 +92,9 @@ class TryOns:
             fields = await call.fields()
             key = fields.pop("idempotency_key", None)
             garments = await self._stored(fields)
-        return SubmitResponse(try_ons=await self._gateway.submit(fields, garments, key, owner))
+        with continued(call.trace):
+            made = await self._gateway.submit(fields, garments, key, owner)
+        return SubmitResponse(try_ons=made)
 
     async def get(self, call: Call) -> TryOnView:
         self._owner(call)

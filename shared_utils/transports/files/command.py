@@ -8,6 +8,7 @@ from contextlib import closing
 from shared_utils.errors import VtryonError
 from shared_utils.signals import stopped_by_signals
 from shared_utils.stage import Stage
+from shared_utils.telemetry.endpoint import reachable
 from shared_utils.transports.files.settings import FilesSettings
 from shared_utils.transports.files.worker import Worker
 
@@ -40,7 +41,11 @@ def run_files(stage: Stage, arguments: Sequence[str] | None = None) -> int:
     """The exit code: 0 if it was told to end, 1 if it could not go on."""
     settings = files_settings(stage.name, arguments)
     try:
-        with stopped_by_signals() as stopping, closing(Worker(stage, settings)) as worker:
+        with (
+            stopped_by_signals() as stopping,
+            closing(Worker(stage, settings)) as worker,
+            reachable(settings, worker.health, worker.metrics.text),
+        ):
             log.info("%s waits for jobs in %s", stage.name, settings.files_inbox)
             worker.run(stopping)
     except VtryonError as failed:

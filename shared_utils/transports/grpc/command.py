@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from shared_utils.errors import VtryonError
 from shared_utils.signals import stopped_by_signals
 from shared_utils.stage import Stage
+from shared_utils.telemetry.endpoint import reachable
 from shared_utils.transports.grpc.settings import GrpcSettings
 from shared_utils.transports.grpc.stage_server import StageServer
 
@@ -33,7 +34,12 @@ def run_grpc(stage: Stage, arguments: Sequence[str] | None = None) -> int:
     """The exit code: 0 if it was told to end, 1 if it could not go on."""
     settings = grpc_settings(stage.name, arguments)
     try:
-        with stopped_by_signals() as stopping, StageServer(stage, settings) as server:
+        with (
+            stopped_by_signals() as stopping,
+            StageServer(stage, settings) as server,
+            reachable(settings, server.health, server.metrics.text),
+        ):
+            server.health.ends_with(stopping)
             log.info("%s listens on %s:%d", stage.name, settings.grpc_host, server.port)
             server.turns.warm.add_done_callback(lambda warm: stopping.set() if warm.exception() else None)
             stopping.wait()

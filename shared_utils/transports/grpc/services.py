@@ -16,6 +16,7 @@ from pydantic import BaseModel
 from shared_utils.contracts import Failure
 from shared_utils.errors import InternalError, InvalidRequestError, VtryonError, first_line
 from shared_utils.ports import TooSlowError
+from shared_utils.telemetry.traces import HEADERS
 from shared_utils.transports.grpc.calls import Calls
 from shared_utils.transports.grpc.failures import DETAILS, status
 from shared_utils.transports.grpc.messages import parsed, written
@@ -43,6 +44,11 @@ class Call:
         """What the caller sent along under this name."""
         found = next((value for key, value in self._context.invocation_metadata() or () if key == name), None)
         return found if isinstance(found, str) else None
+
+    @property
+    def trace(self) -> dict[str, str]:
+        """The headers of the trace that the call belongs to."""
+        return {name: value for name in HEADERS if (value := self.metadata(name)) is not None}
 
     async def fields(self) -> dict[str, Any]:
         """Of the message, once it is here."""

@@ -2,11 +2,17 @@
 
 import asyncio
 import time
+from concurrent.futures import Future
 from types import TracebackType
 from typing import Self
 
 from shared_utils.contracts import Failure, Success
-from shared_utils.stage import Stage
+from shared_utils.errors import CancelledError, VtryonError
+from shared_utils.measured import Measured
+from shared_utils.stage import Stage, outcome_of
+from shared_utils.telemetry.health import Health
+from shared_utils.telemetry.metrics import StageMetrics
+from shared_utils.telemetry.traces import continued
 from shared_utils.transports.grpc.generated.vtryon_pb2 import DESCRIPTOR
 from shared_utils.transports.grpc.server import GrpcServer, Limits
 from shared_utils.transports.grpc.services import Call
@@ -21,7 +27,13 @@ class StageServer:
     """Listens from the start; what is asked before the stage is warm waits its turn."""
 
     def __init__(self, stage: Stage, settings: GrpcSettings) -> None:
-        self.turns = Turns(stage, settings.grpc_queue)
+        self.health = Health()
+        self.metrics = StageMetrics(stage.name, lambda: self.health.ready)
+        self.turns = Turns(Measured(stage, self.metrics), settings.grpc_queue)
+        self.metrics.watch(stage.name, lambda: self.turns.working, lambda: self.turns.waiting)
+        self._stage = stage.name
+        self._part = self.health.part(stage.name)
+        self._part.runs_in(self.turns.thread)
         self._drain_seconds = settings.grpc_drain_seconds
         service = DESCRIPTOR.services_by_name[stage.name.title().replace("_", "")]
         self._server = GrpcServer(
@@ -42,7 +54,7 @@ class StageServer:
         except BaseException:
             self.turns.close()
             raise
-        self.turns.warm.add_done_callback(lambda warm: None if warm.exception() else self._server.set_serving())
+        self.turns.warm.add_done_callback(self._warmed_up)
         return self
 
     def __exit__(
@@ -52,9 +64,28 @@ class StageServer:
         self._server.stop(self._drain_seconds)
         self.turns.close()
 
+    def _warmed_up(self, warm: Future[None]) -> None:
+        if warm.exception() is None:
+            self._server.set_serving()
+            self._part.ready = True
+
     async def _answer(self, call: Call) -> Success | Failure:
+        began = time.monotonic()
+        outcome = CancelledError.code
+        try:
+            answered = await self._asked(call)
+            outcome = outcome_of(answered)
+        except VtryonError as refusal:
+            outcome = refusal.code
+            raise
+        finally:
+            self.metrics.answered(self._stage, outcome, time.monotonic() - began)
+        return answered
+
+    async def _asked(self, call: Call) -> Success | Failure:
         fields, left = await call.fields(), call.seconds_left
-        turn = self.turns.ask(fields, None if left is None else time.monotonic() + left)
+        with continued(call.trace):
+            turn = self.turns.ask(fields, None if left is None else time.monotonic() + left)
         try:
             return await asyncio.wrap_future(turn.answer)
         except asyncio.CancelledError:

@@ -9,6 +9,7 @@ from confluent_kafka import Message as Record
 from confluent_kafka import TopicPartition
 
 from shared_utils.contracts import echoable
+from shared_utils.telemetry.traces import trace_of
 from shared_utils.transports.kafka.messages import (
     CORRELATION_ID,
     DEADLINE,
@@ -18,7 +19,6 @@ from shared_utils.transports.kafka.messages import (
     decoded,
     headers_of,
     place,
-    trace_of,
 )
 
 
@@ -46,6 +46,11 @@ class Asked:
     @property
     def correlation_id(self) -> str | None:
         return echoable(self.fields["correlation_id"])
+
+    @property
+    def ids(self) -> dict[str, str | None]:
+        """For the lines of the log that are about it."""
+        return {"request_id": self.request_id, CORRELATION_ID: self.correlation_id}
 
     @property
     def key(self) -> str:

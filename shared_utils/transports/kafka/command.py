@@ -2,12 +2,15 @@
 
 import argparse
 import logging
+import os
 from collections.abc import Sequence
 
 from shared_utils.errors import VtryonError
 from shared_utils.stage import Stage
+from shared_utils.telemetry.traces import stop_traces
 from shared_utils.transports.kafka import topics
 from shared_utils.transports.kafka.host import run_workers
+from shared_utils.transports.kafka.job import left_at_work
 from shared_utils.transports.kafka.settings import WorkerSettings
 
 log = logging.getLogger("vtryon.kafka")
@@ -43,9 +46,15 @@ def run_kafka(stage: Stage) -> int:
 
 def run_together(stages: Sequence[Stage], settings: WorkerSettings) -> int:
     """The exit code: 0 if it was told to end, 1 if it could not go on."""
+    code = 0
     try:
         run_workers(stages, settings)
     except VtryonError as failed:
         log.error("%s: %s", failed.code, failed.message)  # noqa: TRY400  the message says it all
-        return 1
-    return 0
+        code = 1
+    if left_at_work():
+        # A thread that is inside PyTorch when Python takes itself down would end the process with SIGABRT.
+        stop_traces()
+        logging.shutdown()
+        os._exit(code)
+    return code

@@ -50,6 +50,12 @@ def described(
     }
 
 
+def code_of(sent: Outgoing) -> str | None:
+    """What went wrong, if this is a dead letter."""
+    code = sent.headers.get(ERROR_CODE)
+    return None if code is None else str(code)
+
+
 @dataclass(frozen=True)
 class DeadLetter:
     """A dead letter as it lies on its topic. `name` is what the command line calls it."""

@@ -8,6 +8,9 @@ from shared_utils.comfy.progress import Step
 from shared_utils.contracts import Failure, Message, Success, Timestamp, now
 from shared_utils.errors import CancelledError
 from shared_utils.stage import Stage, answer
+from shared_utils.telemetry.logs import job_context
+from shared_utils.telemetry.metrics import StageMetrics
+from shared_utils.telemetry.traces import continued
 from shared_utils.transports.kafka.asked import Asked
 from shared_utils.transports.kafka.cancels import Cancels
 from shared_utils.transports.kafka.news import News
@@ -16,9 +19,16 @@ from shared_utils.transports.kafka.settings import WorkerSettings
 log = logging.getLogger("vtryon.kafka")
 
 
+NAME = "job "
+"""What the names of jobs' threads begin with."""
 UNWANTED = "Nobody waits for this request any more."
 LOOK_SECONDS = 0.2
 """How often a job that rests looks whether it was cancelled."""
+
+
+def left_at_work() -> bool:
+    """Whether a job that was dropped goes on: between two nodes it stops, in the middle of one it can't."""
+    return any(each.name.startswith(NAME) for each in threading.enumerate())
 
 
 class Attempt(Message):
@@ -33,8 +43,17 @@ class Attempt(Message):
 class Job:
     """Starts at once. `done` is set when it has ended, however it has; `response` is None if by a defect of ours."""
 
-    def __init__(self, asked: Asked, stage: Stage, settings: WorkerSettings, cancels: Cancels, news: News) -> None:
+    def __init__(
+        self,
+        asked: Asked,
+        stage: Stage,
+        settings: WorkerSettings,
+        cancels: Cancels,
+        news: News,
+        metrics: StageMetrics,
+    ) -> None:
         self.asked = asked
+        self.began = time.monotonic()
         self.done = threading.Event()
         self.dropped = False
         """Somebody else is to do it: nobody may hear of its result."""
@@ -44,8 +63,9 @@ class Job:
         self._settings = settings
         self._cancels = cancels
         self._news = news
+        self._metrics = metrics
         self._stop = threading.Event()
-        threading.Thread(target=self._run, name=f"{stage.name} {asked.request_id}", daemon=True).start()
+        threading.Thread(target=self._run, name=f"{NAME}{asked.request_id}", daemon=True).start()
 
     def drop(self) -> None:
         """Stop as soon as the stage can, and forget about it."""
@@ -54,8 +74,9 @@ class Job:
 
     def _run(self) -> None:
         try:
-            self._news.tell(self.asked, "started")
-            self.response = self._with_retries()
+            with job_context(stage=self._stage.name, **self.asked.ids), continued(self.asked.headers):
+                self._news.tell(self.asked, "started")
+                self.response = self._with_retries()
         except Exception:
             log.exception("a defect of the worker")
         finally:
@@ -75,11 +96,12 @@ class Job:
             log.info("%s: attempt %d of %d failed, again in %g s", self.asked.request_id, attempt, most, pause)
             self._rest(pause)
             pause *= 2
+            self._metrics.retried(self._stage.name)
 
     def _attempt(self) -> Success | Failure:
         if self._unwanted():
             return Failure.of(CancelledError(UNWANTED), self.asked.request_id, self.asked.correlation_id)
-        return answer(self._stage, self.asked.fields, self._watch)
+        return answer(self._stage, self.asked.fields, self._watch, attempt=len(self.history) + 1)
 
     def _unwanted(self) -> bool:
         return self._stop.is_set() or self._cancels.has(self.asked.request_id)

@@ -12,10 +12,6 @@ from pydantic_core import to_json
 from shared_utils.errors import VtryonError
 
 CORRELATION_ID = "correlation_id"
-TRACE_HEADERS = ("traceparent", "tracestate", "baggage")
-"""W3C's headers of a trace: whatever comes with a request goes on with all that follows from it."""
-LONGEST_TRACE = 8192
-"""W3C's bound for baggage, the longest of them."""
 REPLY_PARTITION = "reply_partition"
 """On a stage's request: the partition of the response topic that the answer belongs on."""
 DEADLINE = "deadline"
@@ -94,11 +90,6 @@ def headers_of(record: Record) -> dict[str, str]:
 def as_headers(headers: Mapping[str, Any]) -> list[tuple[str, str | bytes | None]]:
     """Headers as a producer takes them; those that are None are left out."""
     return [(name, str(value)) for name, value in headers.items() if value is not None]
-
-
-def trace_of(headers: Mapping[str, str]) -> dict[str, str]:
-    """The headers that belong to a trace."""
-    return {name: headers[name] for name in TRACE_HEADERS if 0 < len(headers.get(name, "")) <= LONGEST_TRACE}
 
 
 def as_number(text: str | None) -> float | None:

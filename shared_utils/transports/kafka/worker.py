@@ -8,6 +8,7 @@ the request is done again, by this worker or another, under the same name and wi
 import logging
 import threading
 import time
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
 from confluent_kafka import Consumer, KafkaException, TopicPartition
@@ -15,13 +16,17 @@ from confluent_kafka import Message as Record
 
 from shared_utils.contracts import Failure, Success, now
 from shared_utils.errors import CancelledError, InternalError, VtryonError
-from shared_utils.stage import Stage
+from shared_utils.stage import Stage, outcome_of
+from shared_utils.telemetry.health import Part
+from shared_utils.telemetry.logs import job_context
+from shared_utils.telemetry.metrics import DeadLetters, StageMetrics
 from shared_utils.transports.kafka import topics
 from shared_utils.transports.kafka.asked import Asked
 from shared_utils.transports.kafka.cancels import Cancels
 from shared_utils.transports.kafka.client import close, make_consumer, make_transactional_producer
-from shared_utils.transports.kafka.dead_letters import dead_letter
+from shared_utils.transports.kafka.dead_letters import code_of, dead_letter
 from shared_utils.transports.kafka.job import Job
+from shared_utils.transports.kafka.membership import Membership
 from shared_utils.transports.kafka.messages import (
     DEADLINE_EXCEEDED,
     REQUEST_PARTITION,
@@ -92,6 +97,10 @@ class Post:
     replies: int
     """Partitions of the response topic."""
     instance: str
+    part: Part
+    """Of the process's health."""
+    metrics: StageMetrics
+    letters: DeadLetters
 
 
 class Worker:
@@ -103,6 +112,8 @@ class Worker:
         self._ahead: Record | None = None
         """The request after the one in hand."""
         self._paused = False
+        post.part.busy_when(lambda: self._job is not None)
+        post.metrics.watch(post.stage.name, lambda: self._job is not None)
         self._producer = make_transactional_producer(post.settings, post.instance)
         newer = post.settings.kafka_group_protocol == "consumer"
         self._consumer: Consumer = make_consumer(
@@ -110,6 +121,7 @@ class Worker:
             post.names.group,
             **({} if newer else {"partition.assignment.strategy": "cooperative-sticky"}),
         )
+        self._membership = Membership(post.part, self._consumer)
         self._consumer.subscribe(
             [post.names.requests], on_assign=self._on_assign, on_revoke=self._on_revoke, on_lost=self._on_lost
         )
@@ -117,6 +129,7 @@ class Worker:
     def run(self, stopping: threading.Event) -> None:
         """Work until `stopping` is set and the job in hand is finished or handed back."""
         while not stopping.is_set():
+            self._membership.look()
             if self._job is None:
                 self._look_for_work()
             else:
@@ -131,7 +144,8 @@ class Worker:
         while self._job is not None and time.monotonic() < deadline:
             self._poll_beside(self._job)
         if self._job is not None:
-            log.warning("%s: not finished in time, left to another worker", self._job.asked.request_id)
+            with self._about(self._job.asked):
+                log.warning("%s: not finished in time, left to another worker", self._job.asked.request_id)
             self._job.drop()
 
     def _poll_beside(self, job: Job) -> None:
@@ -173,12 +187,15 @@ class Worker:
             self._commit(record, [dead_letter(record, wrong.code, wrong.message)])
             return
         refusal = self._refusal(asked)
-        if refusal is not None:
+        if refusal is None:
+            post = self._post
+            self._job = Job(asked, post.stage, post.settings, post.cancels, post.news, post.metrics)
+            return
+        with self._about(asked):
             log.info("%s is not done: %s", asked.request_id, refusal.message)
             response = Failure.of(refusal, asked.request_id, asked.correlation_id)
-            self._commit(record, [self._answer(asked, response)])
-            return
-        self._job = Job(asked, self._post.stage, self._post.settings, self._post.cancels, self._post.news)
+            if self._commit(record, [self._answer(asked, response)]):
+                self._post.metrics.answered(self._post.stage.name, outcome_of(response))
 
     def _refusal(self, asked: Asked) -> VtryonError | None:
         """Why a request need not be done."""
@@ -191,16 +208,26 @@ class Worker:
     def _finish(self, job: Job) -> None:
         """Make the result known, if it is still ours to give."""
         self._job = None
-        if job.dropped:
-            log.info("%s: left to whoever has its partition now", job.asked.request_id)
-        elif self._commit(job.asked.record, self._results(job)):
-            self._post.news.tell(job.asked, "done" if isinstance(job.response, Success) else "failed")
+        with self._about(job.asked):
+            response = job.response or self._failed(job.asked)
+            if job.dropped:
+                log.info("%s: left to whoever has its partition now", job.asked.request_id)
+            elif self._commit(job.asked.record, self._results(job, response)):
+                seconds = time.monotonic() - job.began
+                self._post.metrics.answered(self._post.stage.name, outcome_of(response), seconds)
+                self._post.news.tell(job.asked, "done" if isinstance(response, Success) else "failed")
 
-    def _results(self, job: Job) -> list[Outgoing]:
-        asked, response = job.asked, job.response
-        if response is None:
-            error = InternalError("The worker failed. Its log has the details.")
-            response = Failure.of(error, asked.request_id, asked.correlation_id)
+    def _about(self, asked: Asked) -> AbstractContextManager[None]:
+        """What is logged inside is about this request."""
+        return job_context(stage=self._post.stage.name, **asked.ids)
+
+    def _failed(self, asked: Asked) -> Failure:
+        """The answer of a job that ended without one."""
+        error = InternalError("The worker failed. Its log has the details.")
+        return Failure.of(error, asked.request_id, asked.correlation_id)
+
+    def _results(self, job: Job, response: Success | Failure) -> list[Outgoing]:
+        asked = job.asked
         results = [self._answer(asked, response)]
         if isinstance(response, Failure) and response.error_code not in NO_DEAD_LETTER:
             results.append(dead_letter(asked.record, response.error_code, response.error_message, job.history))
@@ -218,6 +245,13 @@ class Worker:
 
     def _commit(self, record: Record, outgoing: list[Outgoing]) -> bool:
         """The one place where anything of a worker's becomes visible, apart from its news."""
+        committed = self._committed(record, outgoing)
+        for letter in outgoing if committed else []:
+            if (code := code_of(letter)) is not None:
+                self._post.letters.put_aside(letter.topic, code)
+        return committed
+
+    def _committed(self, record: Record, outgoing: list[Outgoing]) -> bool:
         read = place(record)
         read.offset += 1
         for left in reversed(range(COMMITS)):
@@ -247,6 +281,7 @@ class Worker:
 
     def _on_assign(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
         consumer.incremental_assign(partitions)
+        self._membership.given()
         if self._paused:
             consumer.pause(partitions)
 
@@ -254,15 +289,17 @@ class Worker:
         """A job whose partition is to go is finished first, or dropped if that takes too long."""
         self._forget_ahead(partitions)
         job = self._job
-        if job is None or not _holds(partitions, job.asked.record):
+        if job is None or job.dropped or not _holds(partitions, job.asked.record):
             return
-        log.info("%s: its partition is to move; finishing first", job.asked.request_id)
+        with self._about(job.asked):
+            log.info("%s: its partition is to move; finishing first", job.asked.request_id)
         if job.done.wait(min(self._post.settings.kafka_drain_seconds, self._post.settings.poll_seconds * PART_OF_POLL)):
             self._finish(job)
         else:
             job.drop()
 
     def _on_lost(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
+        self._membership.lost()
         self._forget_ahead(partitions)
         if self._job is not None and _holds(partitions, self._job.asked.record):
             self._job.drop()

@@ -15,13 +15,15 @@ from starlette.types import ASGIApp, Receive
 
 from shared_utils.contracts import Failure, Message, Success, echoable
 from shared_utils.errors import CancelledError, InternalError, VtryonError
-from shared_utils.stage import Stage
+from shared_utils.measured import Measured
+from shared_utils.stage import Stage, outcome_of
+from shared_utils.telemetry.metrics import TEXT, StageMetrics
+from shared_utils.telemetry.traces import continued
 from shared_utils.transports.rest.errors import MethodNotAllowedError, PathUnknownError
 from shared_utils.transports.rest.fields import MEDIA_TYPE, check_known, check_media_type, parsed
 from shared_utils.transports.rest.health import Health
 from shared_utils.transports.rest.limits import Bounded
 from shared_utils.transports.rest.listing import Listed
-from shared_utils.transports.rest.metrics import TEXT, Metrics
 from shared_utils.transports.rest.openapi import document
 from shared_utils.transports.rest.settings import RestSettings
 from shared_utils.transports.rest.statuses import status_of
@@ -37,10 +39,11 @@ class Service:
     """One stage, one job at a time. What is asked before it is warm waits."""
 
     def __init__(self, stage: Stage, settings: RestSettings) -> None:
-        self._stage = Listed(stage)
+        self._metrics = StageMetrics(stage.name, lambda: self._warm)
+        self._stage = Listed(Measured(stage, self._metrics))
         self._document = document(stage)
         self.turns = Turns(self._stage, settings.rest_queue)
-        self._metrics = Metrics(self.turns, self._stage)
+        self._metrics.watch(stage.name, lambda: self.turns.working, lambda: self.turns.waiting)
         self.app: ASGIApp = Bounded(
             self._routed(),
             max_bytes=int(settings.rest_max_body_mb * 1e6),
@@ -72,7 +75,7 @@ class Service:
     async def _work(self, request: Request) -> Response:
         began = time.monotonic()
         answered = await self._answer(request)
-        self._metrics.count(answered, time.monotonic() - began)
+        self._count(answered, time.monotonic() - began)
         return self._reply(answered)
 
     async def _answer(self, request: Request) -> Success | Failure:
@@ -81,7 +84,9 @@ class Service:
             check_media_type(request.headers.get("content-type"))
             fields = parsed(await request.body())
             check_known(self._stage.request_type, fields)
-            return await self._result(self.turns.ask(fields), request.receive)
+            with continued(request.headers):
+                turn = self.turns.ask(fields)
+            return await self._result(turn, request.receive)
         except VtryonError as refusal:
             return _failure(refusal, fields)
 
@@ -111,10 +116,14 @@ class Service:
         return self._json(Health(status="live"))
 
     async def _ready(self, request: Request) -> Response:
-        warm = self.turns.warm
-        if warm.done() and warm.exception() is None:
+        if self._warm:
             return self._json(Health(status="ready"))
         return self._json(Health(status="not ready"), TRY_LATER)
+
+    @property
+    def _warm(self) -> bool:
+        warm = self.turns.warm
+        return warm.done() and warm.exception() is None
 
     async def _show_metrics(self, request: Request) -> Response:
         return Response(self._metrics.text(), media_type=TEXT)
@@ -122,11 +131,15 @@ class Service:
     async def _openapi(self, request: Request) -> Response:
         return JSONResponse(self._document)
 
+    def _count(self, answered: Success | Failure, seconds: float | None = None) -> None:
+        """One more answer; without seconds if it was not worth measuring."""
+        self._metrics.answered(self._stage.name, outcome_of(answered), seconds)
+
     # ---- what is answered instead
 
     def _refuse(self, error: VtryonError) -> Response:
         failure = _failure(error)
-        self._metrics.count(failure)
+        self._count(failure)
         return self._reply(failure)
 
     async def _not_here(self, request: Request, wrong: Exception) -> Response:
@@ -141,7 +154,7 @@ class Service:
     async def _defect(self, request: Request, defect: Exception) -> Response:
         """The server writes the traceback into the log, and closes the connection: its client had better know."""
         failure = _failure(InternalError(f"{type(defect).__name__} (the log has the details)"))
-        self._metrics.count(failure)
+        self._count(failure)
         return self._reply(failure, {"Connection": "close"})
 
     def _reply(self, answered: Success | Failure, headers: Mapping[str, str] | None = None) -> Response:

@@ -1,6 +1,7 @@
 """A process with one stage behind HTTP, from its start to its end."""
 
 import logging
+import math
 import threading
 from concurrent.futures import Future
 
@@ -19,7 +20,9 @@ ANSWER_SECONDS = 10
 def serve_stage(stage: Stage, settings: RestSettings, stopping: threading.Event) -> None:
     """Serve until `stopping` is set and the request in hand is answered. Raises what kept the stage from warming up."""
     service = Service(stage, settings)
-    server = HttpServer(service.app, settings.rest_host, settings.rest_port, stop_seconds=ANSWER_SECONDS)
+    # Counted from when no more connections are taken, so the request in hand has its time in it.
+    stop_seconds = math.ceil(settings.rest_drain_seconds) + ANSWER_SECONDS
+    server = HttpServer(service.app, settings.rest_host, settings.rest_port, stop_seconds=stop_seconds)
     server.start()
     log.info("%s listens on %s", stage.name, server.url)
 

@@ -14,9 +14,11 @@ from grpc_health.v1.health_pb2 import HealthCheckRequest, HealthCheckResponse
 from grpc_status import rpc_status
 
 from sampling.models import SamplingMetadata, SamplingRequest, SamplingResponse
+from shared_utils.comfy.loader import Models
 from shared_utils.comfy.progress import comfy_hook, running
 from shared_utils.contracts import OutputOptions, SamplerOptions
 from shared_utils.errors import VtryonError
+from shared_utils.settings import Settings
 from shared_utils.stage import Stage
 from shared_utils.transports.grpc.generated.vtryon_pb2 import DESCRIPTOR
 from shared_utils.transports.grpc.messages import parsed, written
@@ -35,9 +37,9 @@ class HeldSampler:
     request_type = SamplingRequest
     response_type = SamplingResponse
     options = OutputOptions()
-    models: Any = None
 
     def __init__(self, cold: bool = False) -> None:
+        self.models = Models(Settings())
         self.begun: queue.Queue[str] = queue.Queue()
         self.ended: queue.Queue[str] = queue.Queue()
         """How each ended: done, or an error's code."""

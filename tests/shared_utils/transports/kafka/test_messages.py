@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shared_utils.contracts import Cancel
+from shared_utils.telemetry.traces import trace_of
 from shared_utils.transports.kafka.asked import Asked
 from shared_utils.transports.kafka.dead_letters import LONGEST_HEADER, dead_letter
 from shared_utils.transports.kafka.messages import (
@@ -19,7 +20,6 @@ from shared_utils.transports.kafka.messages import (
     as_headers,
     decoded,
     headers_of,
-    trace_of,
 )
 
 CODEC = JsonCodec()

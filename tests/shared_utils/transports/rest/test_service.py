@@ -117,7 +117,7 @@ def test_a_defect_of_ours(door: Door, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(door.service.turns, "ask", lambda fields: 1 / 0)
     answer = door.post({"text": "x"})
     assert (answer.status_code, answer.json()["error_code"]) == (500, "INTERNAL_ERROR")
-    assert metric(door, 'vtryon_requests_total{outcome="INTERNAL_ERROR"}') == 1
+    assert metric(door, 'vtryon_requests_total{outcome="INTERNAL_ERROR",stage="stand_in"}') == 1
 
 
 def test_what_may_pass_says_when_to_try_again(door: Door, stage: StandIn, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -136,7 +136,7 @@ def test_too_large() -> None:
         status, headers, body = caller.answer()
         assert (status, headers["connection"]) == (413, "close")
         assert json.loads(body)["error_code"] == "REQUEST_TOO_LARGE"
-        assert metric(door, 'vtryon_requests_total{outcome="REQUEST_TOO_LARGE"}') == 1
+        assert metric(door, 'vtryon_requests_total{outcome="REQUEST_TOO_LARGE",stage="stand_in"}') == 1
 
 
 def test_too_slow() -> None:
@@ -144,7 +144,7 @@ def test_too_slow() -> None:
         caller.send(head("/v1/do", content_length=10), b"{")
         status, _, body = caller.answer()
         assert (status, json.loads(body)["error_code"]) == (408, "REQUEST_TOO_SLOW")
-        assert metric(door, 'vtryon_requests_total{outcome="REQUEST_TOO_SLOW"}') == 1
+        assert metric(door, 'vtryon_requests_total{outcome="REQUEST_TOO_SLOW",stage="stand_in"}') == 1
 
 
 def test_a_client_that_goes_away_in_the_middle_of_its_request(door: Door, stage: StandIn) -> None:
@@ -186,13 +186,14 @@ def test_one_at_a_time_and_no_more_than_the_queue_holds(held: StandIn) -> None:
         assert (third.status_code, third.json()["error_code"], third.json()["retryable"]) == (503, "BUSY", True)
         assert third.json()["request_id"] == "r3"
         assert int(third.headers["retry-after"]) >= 1
-        assert (metric(door, "vtryon_requests_waiting"), metric(door, "vtryon_requests_in_progress")) == (1, 1)
+        assert metric(door, 'vtryon_requests_waiting{stage="stand_in"}') == 1
+        assert metric(door, 'vtryon_requests_in_progress{stage="stand_in"}') == 1
         assert held.seen == ["first"]
         held.steps.release(2)
         assert first.result(SOON).status_code == 200
         assert second.answer()[0] == 200
         assert held.seen == ["first", "second"]
-        assert metric(door, 'vtryon_requests_total{outcome="BUSY"}') == 1
+        assert metric(door, 'vtryon_requests_total{outcome="BUSY",stage="stand_in"}') == 1
 
 
 def wait_until_waiting(door: Door, number: int) -> None:
@@ -224,7 +225,7 @@ def test_a_client_that_goes_away_stops_its_job(held: StandIn, given_up: threadin
         held.steps.release()
         held.held = False
         assert door.post({"text": "second"}).status_code == 200
-        assert metric(door, 'vtryon_requests_total{outcome="CANCELLED"}') == 1
+        assert metric(door, 'vtryon_requests_total{outcome="CANCELLED",stage="stand_in"}') == 1
     assert held.begun.acquire(blocking=False), "the second request's node"
     assert not held.begun.acquire(blocking=False), "the first went on"
 
@@ -281,12 +282,12 @@ def test_metrics(door: Door) -> None:
     door.post({})
     answer = door.client.get("/metrics")
     assert answer.headers["content-type"].startswith("text/plain")
-    assert metric(door, 'vtryon_requests_total{outcome="success"}') == 1
-    assert metric(door, 'vtryon_requests_total{outcome="INVALID_REQUEST"}') == 1
-    assert metric(door, 'vtryon_request_seconds_count{outcome="success"}') == 1
-    assert metric(door, 'vtryon_request_seconds_sum{outcome="success"}') > 0
-    assert metric(door, "vtryon_requests_waiting") == 0
-    assert metric(door, "vtryon_requests_in_progress") == 0
+    assert metric(door, 'vtryon_requests_total{outcome="success",stage="stand_in"}') == 1
+    assert metric(door, 'vtryon_requests_total{outcome="INVALID_REQUEST",stage="stand_in"}') == 1
+    assert metric(door, 'vtryon_request_seconds_count{outcome="success",stage="stand_in"}') == 1
+    assert metric(door, 'vtryon_request_seconds_sum{outcome="success",stage="stand_in"}') > 0
+    assert metric(door, 'vtryon_requests_waiting{stage="stand_in"}') == 0
+    assert metric(door, 'vtryon_requests_in_progress{stage="stand_in"}') == 0
     assert metric(door, "vtryon_models_bytes") == 0
     assert metric(door, "process_resident_memory_bytes") > 1e6
 
@@ -294,5 +295,5 @@ def test_metrics(door: Door) -> None:
 def test_two_services_in_one_process_count_for_themselves(door: Door) -> None:
     with opened(StandIn()) as other:
         other.post({"text": "x"})
-        assert metric(other, 'vtryon_requests_total{outcome="success"}') == 1
-    assert metric(door, 'vtryon_requests_total{outcome="success"}') == 0
+        assert metric(other, 'vtryon_requests_total{outcome="success",stage="stand_in"}') == 1
+    assert metric(door, 'vtryon_requests_total{outcome="success",stage="stand_in"}') == 0
