@@ -116,6 +116,44 @@ def test_a_job_three_times_as_long_as_may_be_between_two_polls(workshop: Worksho
     assert len(workshop.puppet.log("begun", name)) == 1
 
 
+def test_the_end_of_a_partition_is_not_committed_before_what_lies_before_it(workshop: Workshop) -> None:
+    """Two requests on a partition. The second is read while the first is done, and so is the end behind it."""
+    one = workshop.worker("one")
+    workshop.puppet.hold()
+    first, second = workshop.ask(partition=0), workshop.ask(partition=0)
+    workshop.puppet.wait_begun(request_id=first)
+    workshop.puppet.hold(second)
+    (workshop.puppet.folder / "hold").unlink()
+    workshop.puppet.wait_begun(request_id=second)
+    one.send(signal.SIGKILL)
+    one.ended()
+    assert unread(workshop.place.settings, workshop.place.group, workshop.place.requests) == 1
+    workshop.puppet.go()
+    workshop.worker("two")
+    assert workshop.answers(first) == workshop.answers(second) == ["success"]
+
+
+def test_markers_of_transactions_are_committed_too(workshop: Workshop) -> None:
+    """Beside a job in hand, and without one: what is done leaves no lag."""
+    producer = make_transactional_producer(workshop.place.settings, fresh("asks"))
+    producer.begin_transaction()
+    request = {"request_id": fresh("r"), "output_dir": str(workshop.folder)}
+    producer.produce(workshop.place.requests, json.dumps(request), partition=0)
+    producer.commit_transaction(PATIENCE)
+    workshop.puppet.hold()
+    workshop.worker("one")
+    workshop.puppet.wait_begun()
+    # Of the job in hand nothing is committed; the marker behind it counts too.
+    assert unread(workshop.place.settings, workshop.place.group, workshop.place.requests) == 2
+    workshop.puppet.go()
+    assert workshop.answers(request["request_id"]) == ["success"]
+    producer.begin_transaction()
+    producer.produce(workshop.place.requests, json.dumps(request), partition=1)
+    producer.abort_transaction(PATIENCE)
+    wait_all_read(workshop.place.settings, workshop.place.group, workshop.place.requests)
+    assert workshop.answers(request["request_id"]) == ["success"]
+
+
 @pytest.mark.parametrize("protocol", ["classic", "consumer"])
 def test_others_come_and_go_in_mid_job(apache_kafka: ApacheKafka, tmp_path: Path, protocol: str) -> None:
     emptied(apache_kafka)

@@ -217,7 +217,8 @@ def test_a_restarted_orchestrator_keeps_the_trace(town: Town) -> None:
     engine.process.ended()
     engine.start()
     engine.says("/health/ready", 200)
-    assert engine.value("vtryon_tryons_running") == 1
+    # It is ready once its partitions are given, and has taken up what runs there by the first look after that.
+    until(lambda: engine.value("vtryon_tryons_running") == 1, "it has taken up what was running")
     stage.go()
     town.wait(name, "succeeded")
     spans = town.spans(name, 10)
@@ -228,7 +229,7 @@ def test_a_restarted_orchestrator_keeps_the_trace(town: Town) -> None:
 
 
 def test_lag_comes_and_goes(town: Town) -> None:
-    """What is left of it are the marks of transactions: at most one on each partition, for whoever scales by it."""
+    """All of it, the markers of transactions too: whoever scales by it comes back to zero."""
     stage, makers = town.stages["sampling"], town.seen["makers"]
     stage.hold()
     names = [town.submit() for _ in range(5)]
@@ -236,7 +237,7 @@ def test_lag_comes_and_goes(town: Town) -> None:
     stage.go()
     for name in names:
         town.wait(name, "succeeded")
-    until(lambda: _lag(makers, "sampling-requests") <= PARTITIONS, "it goes")
+    until(lambda: _lag(makers, "sampling-requests") == 0, "it goes")
     # What asks for try-ons is in no transaction.
     until(lambda: _lag(town.seen[ENGINE], "tryon-requests") == 0, "it goes")
 

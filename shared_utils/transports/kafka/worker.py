@@ -11,7 +11,7 @@ import time
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
-from confluent_kafka import Consumer, KafkaException, TopicPartition
+from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 from confluent_kafka import Message as Record
 
 from shared_utils.contracts import Failure, Success, now
@@ -112,6 +112,9 @@ class Worker:
         self._ahead: Record | None = None
         """The request after the one in hand."""
         self._paused = False
+        self._ends: dict[int, int] = {}
+        """Where partitions end that have been read to their end, until that is committed. Markers of transactions take
+        offsets too: who commits behind messages only has a lag for ever, and KEDA never lets the last worker go."""
         post.part.busy_when(lambda: self._job is not None)
         post.metrics.watch(post.stage.name, lambda: self._job is not None)
         self._producer = make_transactional_producer(post.settings, post.instance)
@@ -119,6 +122,7 @@ class Worker:
         self._consumer: Consumer = make_consumer(
             post.settings,
             post.names.group,
+            **{"enable.partition.eof": True},
             **({} if newer else {"partition.assignment.strategy": "cooperative-sticky"}),
         )
         self._membership = Membership(post.part, self._consumer)
@@ -168,16 +172,25 @@ class Worker:
         record, self._ahead = self._ahead or self._poll(IDLE_SECONDS), None
         if record is not None:
             self._take(record)
+        elif self._ends:
+            self._committed(self._read_to(), [])
 
     def _poll(self, seconds: float) -> Record | None:
-        record = self._consumer.poll(seconds)
-        error = None if record is None else record.error()
-        if error is None:
-            return record
-        if error.fatal():
-            raise KafkaException(error)
-        log.warning("%s: %s", self._post.names.requests, error.str())
-        return None
+        """A request, or None where none has come in that time."""
+        while True:
+            record = self._consumer.poll(seconds)
+            if record is None:
+                return None
+            error = record.error()
+            if error is None:
+                self._ends.pop(place(record).partition, None)
+                return record
+            if error.fatal():
+                raise KafkaException(error)
+            if error.code() != KafkaError._PARTITION_EOF:
+                log.warning("%s: %s", self._post.names.requests, error.str())
+                return None
+            self._ends[place(record).partition] = place(record).offset
 
     def _take(self, record: Record) -> None:
         try:
@@ -245,20 +258,29 @@ class Worker:
 
     def _commit(self, record: Record, outgoing: list[Outgoing]) -> bool:
         """The one place where anything of a worker's becomes visible, apart from its news."""
-        committed = self._committed(record, outgoing)
+        committed = self._committed(self._read_to(record), outgoing)
+        if not committed:
+            log.warning("a result is dropped: partition %d is somebody else's now", place(record).partition)
+            self._ends.pop(place(record).partition, None)
         for letter in outgoing if committed else []:
             if (code := code_of(letter)) is not None:
                 self._post.letters.put_aside(letter.topic, code)
         return committed
 
-    def _committed(self, record: Record, outgoing: list[Outgoing]) -> bool:
-        read = place(record)
-        read.offset += 1
+    def _read_to(self, record: Record | None = None) -> list[TopicPartition]:
+        """What is behind us: all before the end of a partition that holds nothing undone, and this record."""
+        ahead = None if self._ahead is None else place(self._ahead).partition
+        offsets = {number: end for number, end in self._ends.items() if number != ahead}
+        if record is not None:
+            read = place(record)
+            offsets[read.partition] = max(read.offset + 1, offsets.get(read.partition, 0))
+        return [TopicPartition(self._post.names.requests, number, offset) for number, offset in offsets.items()]
+
+    def _committed(self, read: list[TopicPartition], outgoing: list[Outgoing]) -> bool:
         for left in reversed(range(COMMITS)):
             try:
-                in_transaction(self._producer, outgoing, [read], group_metadata(self._consumer))
+                in_transaction(self._producer, outgoing, read, group_metadata(self._consumer))
             except MembershipLostError:
-                log.warning("a result is dropped: partition %d is somebody else's now", read.partition)
                 return False
             except (TransactionAbortedError, FencedError) as failed:
                 log.warning("a transaction failed, and its result is still in hand: %s", failed)
@@ -268,14 +290,17 @@ class Worker:
                     # A new one under the same name ends what the old one left open, one way or the other.
                     self._producer = make_transactional_producer(self._post.settings, self._post.instance)
                     if self._was_committed(read):
-                        return True
+                        break
             else:
-                return True
-        return False
+                break
+        for each in read:
+            if self._ends.get(each.partition) == each.offset:
+                del self._ends[each.partition]
+        return True
 
-    def _was_committed(self, read: TopicPartition) -> bool:
-        (found,) = self._consumer.committed([read], timeout=PATIENCE)
-        return bool(found.offset >= read.offset)
+    def _was_committed(self, read: list[TopicPartition]) -> bool:
+        found = {each.partition: each.offset for each in self._consumer.committed(read, timeout=PATIENCE)}
+        return all(found[each.partition] >= each.offset for each in read)
 
     # ---- rebalances: called from inside poll
 
@@ -287,7 +312,7 @@ class Worker:
 
     def _on_revoke(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
         """A job whose partition is to go is finished first, or dropped if that takes too long."""
-        self._forget_ahead(partitions)
+        self._forget(partitions)
         job = self._job
         if job is None or job.dropped or not _holds(partitions, job.asked.record):
             return
@@ -300,11 +325,13 @@ class Worker:
 
     def _on_lost(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
         self._membership.lost()
-        self._forget_ahead(partitions)
+        self._forget(partitions)
         if self._job is not None and _holds(partitions, self._job.asked.record):
             self._job.drop()
 
-    def _forget_ahead(self, partitions: list[TopicPartition]) -> None:
+    def _forget(self, partitions: list[TopicPartition]) -> None:
+        for each in partitions:
+            self._ends.pop(each.partition, None)
         if self._ahead is not None and _holds(partitions, self._ahead):
             self._ahead = None
 
