@@ -174,6 +174,15 @@ def environment_of(output: Path, **settings: str) -> dict[str, str]:
     return kept | KAFKA | ours | settings
 
 
+def models_of(output: Path) -> Path:
+    """The folder that MODEL_DIR names, from where the caller stands; else miniatures, written below `output`."""
+    named = os.environ.get("MODEL_DIR")
+    if named:
+        return Path(named).resolve()
+    write_miniatures(output / "models")
+    return output / "models"
+
+
 def write_miniatures(models: Path) -> None:
     if any(models.glob("vae/*")):
         return

@@ -6,13 +6,12 @@ are the ones in that folder. What the processes log is in out/logs, uploads and 
 """
 
 import argparse
-import os
 import signal
 import sys
 from pathlib import Path
 from types import FrameType
 
-from demo_processes import Part, Processes, ProcessFailedError, environment_of, start_all, write_miniatures
+from demo_processes import Part, Processes, ProcessFailedError, environment_of, models_of, start_all
 
 from shared_utils.transports.kafka.topics import STAGES
 
@@ -43,12 +42,9 @@ def _stop(number: int, frame: FrameType | None) -> None:
 
 def serve(output: Path, port: str) -> None:
     """Start all, and stay until one of them ends or somebody says so."""
-    models = os.environ.get("MODEL_DIR")
-    if models is None:
-        write_miniatures(output / "models")
     environment = environment_of(
         output,
-        MODEL_DIR=models or str(output / "models"),
+        MODEL_DIR=str(models_of(output)),
         GATEWAY_UPLOAD_DIR=str(output / "uploads"),
         GATEWAY_PORT=port,
     )

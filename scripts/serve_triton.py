@@ -13,7 +13,7 @@ from contextlib import redirect_stdout
 from pathlib import Path
 from types import FrameType
 
-from demo_processes import ROOT, write_miniatures
+from demo_processes import ROOT, models_of
 
 from orchestrator.cli.main import main as vtryon
 from shared_utils.transports.triton.server import TritonServer
@@ -55,9 +55,7 @@ def _stop(number: int, frame: FrameType | None) -> None:
 def serve(given: argparse.Namespace) -> int:
     """Start it, and stay until it ends or somebody says so."""
     output = given.output.resolve()
-    models = os.environ.get("MODEL_DIR")
-    if models is None:
-        write_miniatures(output / "models")
+    models = models_of(output)
     repository = output / "triton" / given.layout
     with redirect_stdout(io.StringIO()):  # it says how to serve what is served here already
         code = vtryon(["triton", "build", "--output", str(repository), "--layout", given.layout])
@@ -69,7 +67,7 @@ def serve(given: argparse.Namespace) -> int:
         http_port=given.http_port,
         grpc_port=given.grpc_port,
         metrics_port=given.metrics_port,
-        environment=os.environ | {"MODEL_DIR": models or str(output / "models")},
+        environment=os.environ | {"MODEL_DIR": str(models)},
         cwd=ROOT,
         dies_with_parent=True,
     )
