@@ -1,12 +1,14 @@
 """VAEDecode, SaveImage."""
 
+from typing import Any
+
 from decoding.config import Config
 from decoding.errors import DecodingFailedError, InputTensorMismatchError
 from decoding.models import DecodingMetadata, DecodingRequest, DecodingResponse
 from shared_utils.artifacts.paths import output_folder, plain_file_name, write_whole
-from shared_utils.artifacts.tensors import metadata_file, read_latent
+from shared_utils.artifacts.tensors import as_bytes, as_tensor, metadata_file, read_latent
 from shared_utils.comfy import nodes
-from shared_utils.comfy.loader import Models
+from shared_utils.comfy.loader import VAE, Models
 from shared_utils.comfy.pictures import picture_file
 from shared_utils.contracts import ImageFormat
 from shared_utils.errors import failing_as
@@ -46,18 +48,22 @@ class Decoding:
             # The sampler takes a latent without the dimension for time, this VAE does not.
             latent = {"samples": latent["samples"].unsqueeze(2)}
 
-        with failing_as(DecodingFailedError, f"decoding {request.latent_path}"):
-            image = nodes.run(self.models.comfy, "VAEDecode", samples=latent, vae=vae)
-            content = picture_file(self.models.comfy, image, image_format, request.quality)
+        def work() -> dict[str, Any]:
+            with failing_as(DecodingFailedError, f"decoding {request.latent_path}"):
+                image = nodes.run(self.models.comfy, "VAEDecode", samples=latent, vae=self.models.reuse.watched(vae))
+                content = picture_file(self.models.comfy, image, image_format, request.quality)
+            return {"content": as_tensor(content), "shape": list(image.shape[1:])}
 
-        height, width = image.shape[1:3]
+        parts = [latent, self.models.identity(VAE, request.vae_model_name), image_format, request.quality]
+        picture = self.models.reuse.result(self.name, parts, work)
+        content, (height, width, _) = as_bytes(picture["content"]), picture["shape"]
         metadata = DecodingMetadata(
             latent_shape=shape,
-            image_shape=list(image.shape[1:]),
+            image_shape=picture["shape"],
             output_format=image_format,
             file_size=len(content),
             vae_model_name=request.vae_model_name,
-            miniature=self.models.miniature(request.vae_model_name),
+            miniature=self.models.miniature(VAE, request.vae_model_name),
             processing_time_ms=stopwatch.milliseconds(),
         )
         write_whole({file: content} | metadata_file(file, metadata, self.options))

@@ -22,6 +22,11 @@ class LatentEncoderRequest(LatentEncoderOptions, Request):
         description="Picture of the person, the area to dress painted green: PNG, JPEG, WebP.",
         examples=["examples/person_masked.png"],
     )
+    encode_content: bool = Field(
+        True,
+        description="Whether the latent is to hold the picture, or to be zeros of that shape: at denoise 1 the sampler "
+        "reads the shape alone.",
+    )
 
 
 class LatentEncoderMetadata(VaeOptions, Metadata):

@@ -24,6 +24,7 @@ class Step:
 def _latent_encoder(tryon: TryOn) -> dict[str, Any]:
     return {
         "image_path": tryon.request.person_image_path,
+        "encode_content": tryon.request.reads_latent(),
         **_same(tryon, "vae_model_name", "upscale_method", "megapixels"),
         "output_dir": tryon.work_dir,
     }

@@ -3,6 +3,7 @@
 import functools
 import logging
 import secrets
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,7 +25,7 @@ from shared_utils.artifacts.tensors import (
     tensor_file,
 )
 from shared_utils.comfy import nodes
-from shared_utils.comfy.loader import Models
+from shared_utils.comfy.loader import LORA, UNET, Models, patched
 from shared_utils.contracts import SamplerOptions
 from shared_utils.errors import InvalidRequestError, failing_as
 from shared_utils.stage import Stopwatch, parse
@@ -87,29 +88,44 @@ class Sampling:
         _check_fit(model, inputs)
         seed = secrets.randbits(64) if parameters.seed is None else parameters.seed
 
-        with failing_as(SamplingFailedError, "sampling"):
-            sampled: Latent = nodes.run(
-                self.models.comfy,
-                "KSampler",
-                model=model,
-                seed=seed,
-                steps=parameters.steps,
-                cfg=parameters.cfg,
-                sampler_name=parameters.sampler_name,
-                scheduler=parameters.scheduler,
-                denoise=parameters.denoise,
-                positive=inputs.positive,
-                negative=negative,
-                latent_image=inputs.latent,
-            )
+        def work() -> Latent:
+            with failing_as(SamplingFailedError, "sampling"):
+                latent: Latent = nodes.run(
+                    self.models.comfy,
+                    "KSampler",
+                    model=model,
+                    seed=seed,
+                    steps=parameters.steps,
+                    cfg=parameters.cfg,
+                    sampler_name=parameters.sampler_name,
+                    scheduler=parameters.scheduler,
+                    denoise=parameters.denoise,
+                    positive=inputs.positive,
+                    negative=negative,
+                    latent_image=inputs.latent,
+                )
+            return latent
+
+        sampled = self.models.reuse.result(self.name, self._parts(inputs, parameters, seed), work)
         metadata = SamplingMetadata(
             seed=seed,
             latent_shape=list(sampled["samples"].shape),
-            miniature=self.models.miniature(parameters.unet_model_name),
+            miniature=self.models.miniature(UNET, parameters.unet_model_name),
             processing_time_ms=stopwatch.milliseconds(),
             **parameters.model_dump(include=set(SamplerOptions.model_fields)),
         )
         return sampled, metadata
+
+    def _parts(self, inputs: Inputs, parameters: SamplingParameters, seed: int) -> Iterator[Any]:
+        """What decides the result: of the models their content, of the inputs what the sampler reads."""
+        yield self.models.identity(UNET, parameters.unet_model_name)
+        yield self.models.identity(LORA, parameters.lora_model_name) if parameters.lora_strength else None
+        yield parameters.model_dump(include=set(SamplerOptions.model_fields) - {"unet_model_name", "lora_model_name"})
+        yield seed
+        yield inputs.positive
+        yield inputs.negative if parameters.reads_negative() else None
+        latent = inputs.latent["samples"]
+        yield latent if parameters.reads_latent() else [str(latent.dtype), *latent.shape]
 
     def save(self, sampled: Latent, metadata: SamplingMetadata, parameters: SamplingParameters) -> Path:
         file = output_folder(parameters.output_dir, self.options) / f"sampled_latent_{parameters.request_id}.pt"
@@ -125,8 +141,12 @@ class Sampling:
     def _patched_model(self, options: SamplingOptions) -> Any:
         comfy = self.models.comfy
         model = self.models.unet(options.unet_model_name, options.lora_model_name, options.lora_strength)
-        model = nodes.run(comfy, "ModelSamplingAuraFlow", model=model, shift=options.shift)
-        return nodes.run(comfy, "CFGNorm", model=model, strength=options.strength)
+
+        def patch() -> Any:
+            shifted = nodes.run(comfy, "ModelSamplingAuraFlow", model=model, shift=options.shift)
+            return nodes.run(comfy, "CFGNorm", model=shifted, strength=options.strength)
+
+        return patched(model, (options.shift, options.strength), patch)
 
     def _check_choice(self, field: str, value: str, choices: str) -> None:
         """ComfyUI knows which samplers and schedulers it has, and would run another one's name as the default."""

@@ -6,6 +6,7 @@ else the environment, else the default written here.
 """
 
 import math
+import struct
 import uuid
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -31,6 +32,10 @@ PROMPT = (
     "by using the green masked area from Picture 3 as a reference for position "
     "place the garment from Picture 2 on the person from Picture 1."
 )
+FULL_DENOISE = 0.9999
+"""Above it ComfyUI's KSampler goes through the whole schedule."""
+FROM_THE_TOP = {"simple", "sgm_uniform", "normal", "beta", "linear_quadratic"}
+"""The schedulers that begin with the highest sigma as it is. Held against ComfyUI's own by the tests."""
 
 
 def _plain_relative(name: str) -> str:
@@ -107,6 +112,20 @@ class SamplerOptions(BaseModel):
     def reads_negative(self) -> bool:
         """Whether the sampler looks at the negative encoding: not at cfg 1, unless it is one of the cfg_pp kind."""
         return not math.isclose(self.cfg, 1.0) or "cfg_pp" in self.sampler_name
+
+    def reads_latent(self) -> bool:
+        """Whether the sampler looks at what the latent holds, and not at its shape alone.
+
+        At full denoise it takes sigma parts of noise and 1 - sigma parts of the latent. With these schedulers the first
+        sigma is that of the AuraFlow shift at 1, which is exactly 1 unless single precision rounds it off.
+        """
+        whole = self.denoise > FULL_DENOISE and self.scheduler in FROM_THE_TOP
+        return not (whole and _single(self.shift) == _single(1 + _single(self.shift - 1)))
+
+
+def _single(number: float) -> float:
+    """As PyTorch computes with it."""
+    return float(struct.unpack("f", struct.pack("f", number))[0])
 
 
 class Request(Message):

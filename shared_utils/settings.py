@@ -53,6 +53,19 @@ class Settings(BaseSettings):
         description="Attention code. pytorch is faster than auto on a CPU; it changes the last bits of a result.",
     )
 
+    reuse_memory_mb: float = Field(
+        1000.0,
+        ge=0,
+        description="What was encoded before is kept in memory, up to so much, and used again. 0: nothing is.",
+    )
+    reuse_dir: Path | None = Field(
+        None, description="A folder where it is kept too, for all processes that see it. Unset: in memory only."
+    )
+    reuse_dir_gb: float = Field(10.0, gt=0, description="Bound for that folder: what was used longest ago goes first.")
+    reuse_results: bool = Field(
+        False, description="Whether the same request, seed included, may be answered with the picture made before."
+    )
+
     storage_roots: list[Path] = Field(
         [], description="If given (a JSON list), every path in a request must lie inside one of these folders."
     )

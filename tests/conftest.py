@@ -79,10 +79,10 @@ class Stages:
 
 @pytest.fixture(scope="session")
 def make_stages(comfy: Comfy) -> Callable[..., Stages]:
-    """Makes the four stages with the settings given."""
+    """Makes the four stages with the settings given. They do all work anew, unless the settings say otherwise."""
 
     def make(**settings: Any) -> Stages:
-        configs = [stage.options_type(**settings) for stage in STAGES]
+        configs = [stage.options_type(**{"reuse_memory_mb": 0, **settings}) for stage in STAGES]
         models = Models(configs[0])
         return Stages(models, *(stage(config, models) for stage, config in zip(STAGES, configs, strict=True)))
 
@@ -99,6 +99,23 @@ def stages(make_stages: Callable[..., Stages], model_dir: Path) -> Stages:
 def fresh_stages(make_stages: Callable[..., Stages], model_dir: Path) -> Stages:
     """Four stages that have not loaded anything yet."""
     return make_stages(model_dir=model_dir)
+
+
+@pytest.fixture(scope="session")
+def oracle(
+    pictures: dict[str, Path], model_dir: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Callable[[Any], dict[str, Any]]:
+    """What the whole workflow in one process makes of a case: found once, since it takes seconds."""
+    from tests.exactness import one_process
+
+    known: dict[Any, dict[str, Any]] = {}
+
+    def find(case: Any) -> dict[str, Any]:
+        if case not in known:
+            known[case] = one_process(case, pictures, tmp_path_factory.mktemp("monolith"), model_dir)
+        return known[case]
+
+    return find
 
 
 @pytest.fixture(scope="session")

@@ -94,6 +94,7 @@ def _inputs(each: Asked) -> dict[str, Value]:
         **{tensor: Value.data(_content(Path(path))) for tensor, path in pictures.items() if path is not None},
         **{name: field_value(DATATYPES[name], value) for name, value in fields.items()},
         "encode_negative": field_value("BOOL", each.request.reads_negative()),
+        "encode_content": field_value("BOOL", each.request.reads_latent()),
     }
 
 

@@ -27,6 +27,11 @@ class CheckedPicture:
     suffix: str
     """What its content deserves, whatever its name says."""
 
+    @property
+    def parts(self) -> tuple[bytes, str]:
+        """What decides what is made of it."""
+        return self.content, self.suffix
+
 
 def checked_picture(path: str, settings: Settings) -> CheckedPicture:
     """Read a picture to its end within bounds, or say what is wrong with it."""

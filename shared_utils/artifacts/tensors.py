@@ -33,6 +33,15 @@ def tensor_file(value: Any) -> bytes:
     return buffer.getvalue()
 
 
+def as_tensor(content: bytes) -> torch.Tensor:
+    """The bytes of a file, to lie among tensors."""
+    return torch.frombuffer(bytearray(content), dtype=torch.uint8)
+
+
+def as_bytes(tensor: torch.Tensor) -> bytes:
+    return tensor.numpy().tobytes()
+
+
 def metadata_file(result: Path, metadata: BaseModel, settings: Settings) -> dict[Path, bytes]:
     """The file with the metadata beside a result's, or none if the settings say so."""
     beside = result.with_name(f"{result.name}.json")

@@ -1,12 +1,14 @@
 """The models of a process: each loaded once and shared; the least used let go when memory is short."""
 
 import gc
+import hashlib
 import logging
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from shared_utils import errors
 from shared_utils.comfy import nodes
@@ -14,6 +16,9 @@ from shared_utils.comfy.miniature import is_miniature
 from shared_utils.comfy.runtime import Comfy, busy, open_folders, start
 from shared_utils.errors import ModelInvalidError, ModelNotFoundError, failing_as
 from shared_utils.settings import Settings
+
+if TYPE_CHECKING:  # it needs PyTorch, and who loads nothing has none
+    from shared_utils.comfy.reuse import Reuse
 
 log = logging.getLogger("vtryon.models")
 
@@ -68,13 +73,26 @@ class Models:
         self._settings = settings
         self._models: OrderedDict[Key, tuple[Any, Loaded]] = OrderedDict()
         self._lora_node: tuple[Key, Any] | None = None
+        self._digests: dict[Key, str] = {}
+        self._miniatures: dict[Key, bool] = {}
 
     @property
     def comfy(self) -> Comfy:
         return start(self._settings)
 
+    @cached_property
+    def reuse(self) -> "Reuse":
+        """What has been worked out with these models."""
+        from shared_utils.comfy.reuse import Reuse  # noqa: PLC0415
+
+        return Reuse(self._settings, self.comfy)
+
     def vae(self, name: str) -> Any:
         return self._get(self._key(VAE, name), lambda: nodes.run(self.comfy, "VAELoader", vae_name=name))
+
+    def encoding_vae(self, name: str) -> Any:
+        """The same, for nodes to encode with: no picture twice."""
+        return self.reuse.vae(self.vae(name), self.identity(VAE, name))
 
     def clip(self, name: str) -> Any:
         return self._get(self._key(CLIP, name), lambda: self._load_clip(name))
@@ -100,10 +118,12 @@ class Models:
         # One step for Python, so that nobody can change it in between.
         return [listing for _, listing in list(self._models.values())]
 
-    def miniature(self, *names: str) -> bool:
-        """Whether one of these, as far as they are loaded, is a miniature."""
-        endings = tuple(f"/{name}" for name in names)
-        return any(each.miniature for each in self.loaded() if each.file.as_posix().endswith(endings))
+    def miniature(self, kind: Kind, name: str) -> bool:
+        """Whether this one is a miniature; it need not be loaded for that, as what it made may be reused."""
+        key = self._key(kind, name)
+        if key not in self._miniatures:
+            self._miniatures[key] = is_miniature(key.file)
+        return self._miniatures[key]
 
     def recover(self) -> None:
         """After a job ran out of memory: have ComfyUI give back the GPU's, so that the next one finds room there.
@@ -135,6 +155,18 @@ class Models:
     def find(self, kind: Kind, name: str) -> Path:
         """The file of that name in the model folders."""
         return find_model(self._settings, kind, name)
+
+    def identity(self, kind: Kind, name: str) -> str:
+        """What tells this model from others: its place and time of writing; where processes share results, its content,
+        which takes reading it once more."""
+        key = self._key(kind, name)
+        if self._settings.reuse_dir is None:
+            return f"{key.file} {key.changed_ns} {key.file_size}"
+        with busy:
+            if key not in self._digests:
+                with key.file.open("rb") as content:
+                    self._digests[key] = hashlib.file_digest(content, "blake2b").hexdigest()
+            return self._digests[key]
 
     def _key(self, kind: Kind, name: str) -> Key:
         file = self.find(kind, name)
@@ -188,6 +220,21 @@ class Models:
         del self._models[key]
         if key.base is not None:
             self._lora_node = None
+
+
+def patched(model: Any, by: Any, patch: Callable[[], Any]) -> Any:
+    """What `patch` makes of a diffusion model of ours; `by` tells it from others.
+
+    Made once: ComfyUI goes through all of a model's modules when it is given a new variant. They are kept with the
+    model, which they hold on to, so that they go when it goes."""
+    with busy:
+        known: OrderedDict[Any, Any] = vars(model).setdefault("vtryon_patched", OrderedDict())
+        if by not in known:
+            known[by] = patch()
+        known.move_to_end(by)
+        while len(known) > MOST_PATCHES:
+            known.popitem(last=False)
+        return known[by]
 
 
 def find_model(settings: Settings, kind: Kind, name: str) -> Path:

@@ -4,6 +4,7 @@ So a chain reads like the workflow, and goes on working when a release of ComfyU
 """
 
 import inspect
+from contextlib import nullcontext
 from typing import Any
 
 from shared_utils.comfy.progress import running
@@ -17,6 +18,8 @@ EXTRAS = {
     "ModelSamplingAuraFlow": "comfy_extras.nodes_model_advanced",
     "TextEncodeQwenImageEditPlus": "comfy_extras.nodes_qwen",
 }
+ASIDE = {"LoadImage", "ImageScaleToTotalPixels", "SaveImage"}
+"""Nodes that touch no model and none of ComfyUI's state: they run beside another stage's node, which has the GPU."""
 
 
 def run(comfy: Comfy, node: Any, **inputs: Any) -> Any:
@@ -29,7 +32,7 @@ def run(comfy: Comfy, node: Any, **inputs: Any) -> Any:
     if isinstance(node, str):
         node = make(comfy, node)
     complete = {**_defaults(type(node), inputs), **inputs}
-    with busy, running(name), torch.inference_mode():
+    with nullcontext() if name in ASIDE else busy, running(name), torch.inference_mode():
         new_style = hasattr(node, "define_schema")
         outcome = node.execute(**complete) if new_style else getattr(node, node.FUNCTION)(**complete)
     return _first(outcome)

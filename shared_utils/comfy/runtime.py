@@ -108,14 +108,14 @@ def _prepare_imports(tree: Path, settings: Settings) -> None:
     if "comfy.cli_args" not in sys.modules:
         # ComfyUI's flags are its settings, so they are given as it expects them: on a command line that it parses.
         importlib.import_module("comfy.options").enable_args_parsing()
-        ours, sys.argv = sys.argv, ["vtryon", *_flags(settings)]
+        ours, sys.argv = sys.argv, ["vtryon", *flags(settings)]
         try:
             importlib.import_module("comfy.cli_args")
         finally:
             sys.argv = ours
 
 
-def _flags(settings: Settings) -> list[str]:
+def flags(settings: Settings) -> list[str]:
     # The previews are the latent's colours by a fixed matrix: cheap, and the latent stays as it is.
     flags = ["--disable-metadata", "--disable-all-custom-nodes", "--preview-method", "latent2rgb"]
     if settings.comfyui_memory_mode != "auto":

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from shared_utils.comfy.runtime import Comfy, _flags
+from shared_utils.comfy.runtime import Comfy, flags
 from shared_utils.settings import Settings
 
 
@@ -29,7 +29,7 @@ from shared_utils.settings import Settings
     ids=str,
 )
 def test_settings_become_flags(comfy: Comfy, settings: dict[str, Any], expected: dict[str, Any]) -> None:
-    parsed = vars(comfy.module("comfy.cli_args").parser.parse_args(_flags(Settings(**settings))))
+    parsed = vars(comfy.module("comfy.cli_args").parser.parse_args(flags(Settings(**settings))))
     assert {name: parsed[name] for name in expected} == expected
 
 

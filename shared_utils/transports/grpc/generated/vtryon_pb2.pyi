@@ -102,7 +102,7 @@ class LatentEncoderMetadata(_message.Message):
     def __init__(self, processing_time_ms: _Optional[int] = ..., timestamp: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., miniature: _Optional[bool] = ..., vae_model_name: _Optional[str] = ..., original_image_shape: _Optional[_Iterable[int]] = ..., scaled_image_shape: _Optional[_Iterable[int]] = ..., latent_shape: _Optional[_Iterable[int]] = ...) -> None: ...
 
 class LatentEncoderRequest(_message.Message):
-    __slots__ = ("request_id", "correlation_id", "timestamp", "output_dir", "upscale_method", "megapixels", "vae_model_name", "image_path")
+    __slots__ = ("request_id", "correlation_id", "timestamp", "output_dir", "upscale_method", "megapixels", "vae_model_name", "image_path", "encode_content")
     REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
     CORRELATION_ID_FIELD_NUMBER: _ClassVar[int]
     TIMESTAMP_FIELD_NUMBER: _ClassVar[int]
@@ -111,6 +111,7 @@ class LatentEncoderRequest(_message.Message):
     MEGAPIXELS_FIELD_NUMBER: _ClassVar[int]
     VAE_MODEL_NAME_FIELD_NUMBER: _ClassVar[int]
     IMAGE_PATH_FIELD_NUMBER: _ClassVar[int]
+    ENCODE_CONTENT_FIELD_NUMBER: _ClassVar[int]
     request_id: str
     correlation_id: str
     timestamp: _timestamp_pb2.Timestamp
@@ -119,7 +120,8 @@ class LatentEncoderRequest(_message.Message):
     megapixels: float
     vae_model_name: str
     image_path: str
-    def __init__(self, request_id: _Optional[str] = ..., correlation_id: _Optional[str] = ..., timestamp: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., output_dir: _Optional[str] = ..., upscale_method: _Optional[str] = ..., megapixels: _Optional[float] = ..., vae_model_name: _Optional[str] = ..., image_path: _Optional[str] = ...) -> None: ...
+    encode_content: bool
+    def __init__(self, request_id: _Optional[str] = ..., correlation_id: _Optional[str] = ..., timestamp: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., output_dir: _Optional[str] = ..., upscale_method: _Optional[str] = ..., megapixels: _Optional[float] = ..., vae_model_name: _Optional[str] = ..., image_path: _Optional[str] = ..., encode_content: _Optional[bool] = ...) -> None: ...
 
 class LatentEncoderResponse(_message.Message):
     __slots__ = ("status", "request_id", "correlation_id", "timestamp", "latent_file_path", "latent_shape", "scaled_image_path", "metadata")
