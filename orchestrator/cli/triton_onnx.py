@@ -26,7 +26,7 @@ def export(settings: Settings, name: str, folder: Path) -> list[Path]:
     # The graph is traced and compared where FP32 is FP32; whoever serves it may use a GPU.
     models: Any = loader.Models(settings.model_copy(update={"comfyui_device": "cpu", "comfyui_dtype": "fp32"}))
     vae = models.vae(name)
-    miniature = models.miniature(name)
+    miniature = models.miniature(loader.VAE, name)
     notes = {"vae": name, **(about.MARK if miniature else {})}
     _print(f"exporting {name}{' (miniature, random weights)' if miniature else ''} in FP32; takes a minute or two")
     contents = {graph: onnx.exported(models.comfy, vae, graph, notes) for graph in graphs.GRAPHS}

@@ -43,8 +43,10 @@ def test_nothing_is_shared_with_who_put_or_got_it() -> None:
     kept, tensor = cache(), torch.zeros(3)
     kept.put(KEY, [tensor])
     tensor += 1
-    kept.get(KEY)[0].add_(5)
-    assert kept.get(KEY)[0].tolist() == [0, 0, 0]
+    first: Any = kept.get(KEY)
+    first[0].add_(5)
+    second: Any = kept.get(KEY)
+    assert second[0].tolist() == [0, 0, 0]
 
 
 def test_off() -> None:

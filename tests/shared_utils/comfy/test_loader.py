@@ -9,12 +9,12 @@ from typing import Any
 import pytest
 import torch
 
-from shared_utils.comfy import nodes
+from shared_utils.comfy import loader, nodes
 from shared_utils.comfy.loader import Models
 from shared_utils.comfy.miniature import write_miniatures
 from shared_utils.comfy.runtime import Comfy
 from shared_utils.contracts import CLIP, LORA, UNET, VAE, Success
-from shared_utils.errors import LoRAModelInvalidError, OutOfMemoryError
+from shared_utils.errors import LoRAModelInvalidError, OutOfMemoryError, VAEModelNotFoundError
 from shared_utils.settings import Settings
 from shared_utils.stage import answer
 
@@ -121,12 +121,11 @@ def test_whether_a_model_is_a_miniature(comfy: Comfy, model_dir: Path, tmp_path:
     safetensors.save_file(
         safetensors.load_file(tmp_path / "vae" / VAE), tmp_path / "vae" / "sub" / "painted.safetensors"
     )
-    assert not models.miniature(VAE)  # it is not loaded yet
-    models.vae(VAE)
-    models.vae("sub/painted.safetensors")
-    assert models.miniature(VAE)
-    assert models.miniature("sub/painted.safetensors", VAE)
-    assert not models.miniature("sub/painted.safetensors", "elsewhere.safetensors")
+    assert models.miniature(loader.VAE, VAE)
+    assert not models.miniature(loader.VAE, "sub/painted.safetensors")
+    with pytest.raises(VAEModelNotFoundError):
+        models.miniature(loader.VAE, "elsewhere.safetensors")
+    assert models.loaded() == []
 
 
 def test_a_replaced_file_is_another_model(comfy: Comfy, tmp_path: Path) -> None:
