@@ -13,6 +13,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
 
 MemoryMode = Literal["auto", "gpu-only", "highvram", "lowvram", "novram"]
 Dtype = Literal["auto", "fp32", "fp16", "bf16"]
+Fast = Literal["fp16_accumulation", "fp8_matrix_mult", "cublas_ops", "autotune"]
 Attention = Literal["auto", "pytorch", "split", "quad", "sage", "flash"]
 NEVER_SHOWN = ("PASSWORD", "PROPERTIES", "USER_INFO", "SECRET", "API_KEY", "TOKEN")
 """What the names of settings that may hold a secret have in them."""
@@ -52,6 +53,13 @@ class Settings(BaseSettings):
         "auto",
         description="Attention code. pytorch is faster than auto on a CPU; it changes the last bits of a result.",
     )
+
+    comfyui_fast: list[Fast] = Field(
+        [],
+        description="Ways of ComfyUI to be faster on NVIDIA GPUs that change the bits of results (a JSON list): "
+        "fp16_accumulation, fp8_matrix_mult, cublas_ops, autotune.",
+    )
+    comfyui_pinned_memory: bool = Field(True, description="Whether ComfyUI may pin memory, to copy to a GPU faster.")
 
     reuse_memory_mb: float = Field(
         1000.0,

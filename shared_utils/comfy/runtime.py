@@ -124,6 +124,10 @@ def flags(settings: Settings) -> list[str]:
         flags.append(f"--reserve-vram={settings.comfyui_reserve_gb}")
     if settings.comfyui_dtype != "auto":
         flags += [f"--{settings.comfyui_dtype}-{part}" for part in ("unet", "vae", "text-enc")]
+    if settings.comfyui_fast:
+        flags += ["--fast", *settings.comfyui_fast]
+    if not settings.comfyui_pinned_memory:
+        flags.append("--disable-pinned-memory")
     if settings.comfyui_attention in ("pytorch", "split", "quad"):
         flags.append(f"--use-{settings.comfyui_attention}-cross-attention")
     elif settings.comfyui_attention != "auto":

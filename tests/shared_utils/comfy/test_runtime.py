@@ -1,11 +1,11 @@
 """Every setting for ComfyUI reaches it as a flag that its own parser knows."""
 
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 
 from shared_utils.comfy.runtime import Comfy, flags
-from shared_utils.settings import Settings
+from shared_utils.settings import Fast, Settings
 
 
 @pytest.mark.parametrize(
@@ -24,6 +24,8 @@ from shared_utils.settings import Settings
         ({"comfyui_attention": "quad"}, {"use_quad_cross_attention": True}),
         ({"comfyui_attention": "sage"}, {"use_sage_attention": True}),
         ({"comfyui_attention": "flash"}, {"use_flash_attention": True}),
+        ({"comfyui_pinned_memory": False}, {"disable_pinned_memory": True}),
+        ({}, {"disable_pinned_memory": False, "fast": None}),
         ({}, {"lowvram": False, "reserve_vram": None, "fp32_unet": False, "use_pytorch_cross_attention": False}),
     ],
     ids=str,
@@ -31,6 +33,16 @@ from shared_utils.settings import Settings
 def test_settings_become_flags(comfy: Comfy, settings: dict[str, Any], expected: dict[str, Any]) -> None:
     parsed = vars(comfy.module("comfy.cli_args").parser.parse_args(flags(Settings(**settings))))
     assert {name: parsed[name] for name in expected} == expected
+
+
+def test_what_is_to_be_fast(comfy: Comfy) -> None:
+    choices: Any = get_args(Fast)
+    arguments = comfy.module("comfy.cli_args")
+    assert {*choices} == {feature.value for feature in arguments.PerformanceFeature}
+    for choice in (choices[:1], choices):
+        parsed = arguments.parser.parse_args(flags(Settings(comfyui_fast=choice, comfyui_attention="pytorch")))
+        assert [feature.value for feature in parsed.fast] == [*choice]
+        assert parsed.use_pytorch_cross_attention
 
 
 def test_what_is_running_is_what_was_asked_for(comfy: Comfy) -> None:
