@@ -117,10 +117,12 @@ class SamplerOptions(BaseModel):
         """Whether the sampler looks at what the latent holds, and not at its shape alone.
 
         At full denoise it takes sigma parts of noise and 1 - sigma parts of the latent. With these schedulers the first
-        sigma is that of the AuraFlow shift at 1, which is exactly 1 unless single precision rounds it off.
+        sigma is that of the AuraFlow shift at 1, which is exactly 1 unless single precision rounds it off; at shift 0
+        it is no number.
         """
         whole = self.denoise > FULL_DENOISE and self.scheduler in FROM_THE_TOP
-        return not (whole and _single(self.shift) == _single(1 + _single(self.shift - 1)))
+        shift = _single(self.shift)
+        return not (whole and shift == _single(1 + _single(self.shift - 1)) and shift > 0)
 
 
 def _single(number: float) -> float:
