@@ -46,20 +46,38 @@ class TryOn:
     vae: str = VAE
 
 
+@dataclass(frozen=True)
+class Loaded:
+    """The models, and the diffusion model with all that patches it."""
+
+    vae: Any
+    clip: Any
+    model: Any
+
+
 @torch.inference_mode()
-def run(job: TryOn, settings: Settings) -> None:
-    """One try-on, start to end."""
+def load_models(job: TryOn, settings: Settings) -> Loaded:
+    """What a job needs. It does for every job that names the same files and strengths."""
     comfy = start(settings)
     open_folders(settings)
     nodes = comfy.nodes
-    qwen = comfy.module("comfy_extras.nodes_qwen")
-
     vae = nodes.VAELoader().load_vae(job.vae)[0]
     clip = nodes.CLIPLoader().load_clip(job.clip, "qwen_image")[0]
     model = nodes.UNETLoader().load_unet(job.unet, "default")[0]
     model = nodes.LoraLoaderModelOnly().load_lora_model_only(model, job.lora, job.lora_strength)[0]
     model = comfy.module("comfy_extras.nodes_model_advanced").ModelSamplingAuraFlow().patch_aura(model, job.shift)[0]
     model = comfy.module("comfy_extras.nodes_cfg").CFGNorm.execute(model, job.strength)[0]
+    return Loaded(vae, clip, model)
+
+
+@torch.inference_mode()
+def run(job: TryOn, settings: Settings, loaded: Loaded | None = None) -> None:
+    """One try-on, start to end."""
+    models = loaded or load_models(job, settings)
+    vae, clip, model = models.vae, models.clip, models.model
+    comfy = start(settings)
+    nodes = comfy.nodes
+    qwen = comfy.module("comfy_extras.nodes_qwen")
 
     person, garment = load(comfy, job.person), load(comfy, job.garment)
     mask = load(comfy, job.mask) if job.mask else None
