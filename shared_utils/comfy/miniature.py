@@ -44,9 +44,9 @@ def write_miniatures(comfy: Comfy, folder: Path, seed: int = 0, sizes: Sizes | N
     """Write the set below `folder`, under the names that the real files have by default."""
     sizes = sizes or Sizes()
     files: dict[Path, Callable[[], dict[str, Any]]] = {
-        Path("diffusion_models", UNET): lambda: _random(_unet(comfy, sizes), seed),
-        Path("text_encoders", CLIP): lambda: _random(_clip(comfy, sizes), seed),
-        Path("vae", VAE): lambda: _random(_vae(comfy, sizes), seed),
+        Path("diffusion_models", UNET): lambda: _random(make_unet(comfy, sizes), seed),
+        Path("text_encoders", CLIP): lambda: _random(make_clip(comfy, sizes), seed),
+        Path("vae", VAE): lambda: _random(make_vae(comfy, sizes), seed),
         Path("loras", LORA): lambda: _lora(sizes, seed),
     }
     safetensors: Any = importlib.import_module("safetensors.torch")
@@ -67,7 +67,7 @@ def is_miniature(file: Path) -> bool:
         return False
 
 
-def _unet(comfy: Comfy, sizes: Sizes) -> Any:
+def make_unet(comfy: Comfy, sizes: Sizes) -> Any:
     torch: Any = importlib.import_module("torch")
     return comfy.module("comfy.ldm.qwen_image.model").QwenImageTransformer2DModel(
         num_layers=sizes.layers,
@@ -78,7 +78,7 @@ def _unet(comfy: Comfy, sizes: Sizes) -> Any:
     )
 
 
-def _clip(comfy: Comfy, sizes: Sizes) -> Any:
+def make_clip(comfy: Comfy, sizes: Sizes) -> Any:
     torch: Any = importlib.import_module("torch")
     language = {
         "hidden_size": sizes.text_width,
@@ -94,11 +94,11 @@ def _clip(comfy: Comfy, sizes: Sizes) -> Any:
     }
     with vision_tower_of(comfy.module("comfy.text_encoders.qwen_vl"), vision):
         return comfy.module("comfy.text_encoders.llama").Qwen25_7BVLI(
-            language, torch.bfloat16, "cpu", comfy.module("comfy.ops").manual_cast
+            language, torch.bfloat16, None, comfy.module("comfy.ops").manual_cast
         )
 
 
-def _vae(comfy: Comfy, sizes: Sizes) -> Any:
+def make_vae(comfy: Comfy, sizes: Sizes) -> Any:
     return comfy.module("comfy.ldm.wan.vae").WanVAE(
         dim=sizes.vae_width,
         z_dim=16,

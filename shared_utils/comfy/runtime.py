@@ -104,7 +104,7 @@ def _saying_what_failed(tree: Path) -> Iterator[None]:
 def _prepare_imports(tree: Path, settings: Settings) -> None:
     if str(tree) not in sys.path:
         sys.path.insert(0, str(tree))
-    _stand_in_for("torchvision", "torchaudio")
+    stand_in_for("torchvision", "torchaudio")
     if "comfy.cli_args" not in sys.modules:
         # ComfyUI's flags are its settings, so they are given as it expects them: on a command line that it parses.
         importlib.import_module("comfy.options").enable_args_parsing()
@@ -205,7 +205,7 @@ class _StandInFinder(importlib.abc.MetaPathFinder, importlib.abc.Loader):
         pass
 
 
-def _stand_in_for(*packages: str) -> None:
+def stand_in_for(*packages: str) -> None:
     """Where a package can't be imported, let ComfyUI import something of its name."""
     for package in packages:
         if package in sys.modules or any(
