@@ -29,7 +29,7 @@ from shared_utils.transports.triton.wire import Value, field_value
 
 SECONDS = 600.0
 """For a try-on, and for a worker to be ready."""
-OF_THE_USER = ("COMFYUI_", "MALLOC_", "EXTRA_MODEL_PATHS")
+OF_THE_USER = ("COMFYUI_", "MALLOC_", "EXTRA_MODEL_PATHS", "CUDA_VISIBLE_DEVICES", "LD_LIBRARY_PATH")
 """What the ways find in their environment besides what they are given."""
 
 
@@ -179,7 +179,7 @@ def working(bench: Bench, job: Job, shares: Sequence[str], **settings: str) -> I
             stack.callback(child.stop)
             child.start()
         for log, share in logs.items():
-            _wait_for(bench.folder / f"{log}.log", " waits for requests on ", share.count(",") + 1)
+            wait_for_words(bench.folder / f"{log}.log", " waits for requests on ", share.count(",") + 1)
         yield children
 
 
@@ -188,7 +188,7 @@ def _settings(job: Job) -> dict[str, str]:
     return {**kept, "MODEL_DIR": str(job.models), "VTRYON_CACHE": str(cache_dir())}
 
 
-def _wait_for(log: Path, words: str, times: int) -> None:
+def wait_for_words(log: Path, words: str, times: int) -> None:
     deadline = time.monotonic() + SECONDS
     while log.read_text(errors="replace").count(words) < times:
         if time.monotonic() > deadline:
