@@ -1,7 +1,7 @@
 # Every check is one command, the same at a desk and in CI.
 .DEFAULT_GOAL := help
 .PHONY: help setup demo page triton test test-kafka test-browser test-triton test-deploy test-images test-printed chaos \
-        bench-kafka bench-memory bench-gateway bench-triton lint format lock examples schemas release clean
+        bench bench-gpu bench-load bench-kafka bench-memory bench-gateway bench-triton test-bench lint format lock examples schemas release clean
 
 BIN := .venv/bin
 READY := .venv/.ready
@@ -54,10 +54,22 @@ test-deploy: $(READY)  ## hold k8s/ and docker-compose.yml to the schemas and to
 test-images: $(READY)  ## build the images and run the demo of docker-compose.yml as containers; needs Docker, or root on Debian
 	@$(BIN)/python scripts/test_images.py
 
+test-bench: $(READY)  ## run the benchmarks in their smallest form
+	@$(BIN)/pytest -m bench tests/benchmarks
+
 chaos: export TRYONS ?= 300
 chaos: export KILLS ?= 60
 chaos: $(READY)  ## kill processes and broker under load, and count what is lost: TRYONS=300 KILLS=60; needs Java and Maven
 	@$(BIN)/python benchmarks/chaos.py --tryons $(TRYONS) --kills $(KILLS)
+
+bench: $(READY)  ## measure vtryon against ComfyUI's stock server and the monolith, on miniature models or those in MODEL_DIR
+	@$(BIN)/python benchmarks/bench.py
+
+bench-gpu: $(READY)  ## the same at full size on an NVIDIA GPU, on random checkpoints made there; under 9 minutes
+	@$(BIN)/python benchmarks/bench_gpu.py
+
+bench-load: $(READY)  ## measure waiting under random arrivals, and 1 to 8 workers; needs Java and Maven
+	@$(BIN)/python benchmarks/bench_load.py --curve docs/growth.png
 
 bench-kafka: $(READY)  ## measure the orchestrator on Apache Kafka; needs Java and Maven
 	@$(BIN)/python benchmarks/bench_kafka.py

@@ -39,11 +39,13 @@ SMALLEST = Sizes(layers=1, text_layers=1, vae_width=2)
 
 
 def settle(plain: bool) -> None:
-    """The allocator and the attention that all sides get; plain: what they have out of the box."""
-    for name in (*ALLOCATOR, *ATTENTION):
-        os.environ.pop(name, None)
-    if not plain:
-        os.environ.update(ALLOCATOR | ATTENTION)
+    """The allocator and the attention that all sides get, unless the environment says otherwise; plain: what they have
+    out of the box."""
+    for name, value in (ALLOCATOR | ATTENTION).items():
+        if plain:
+            os.environ.pop(name, None)
+        else:
+            os.environ.setdefault(name, value)
 
 
 def server_flags(settings: Settings) -> list[str]:

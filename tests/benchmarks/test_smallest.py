@@ -1,0 +1,58 @@
+"""Each benchmark in its smallest form, as a command: so that none of them rots."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.conftest import ROOT
+
+SECONDS = 3600
+
+
+def run(folder: Path, name: str, *arguments: str) -> tuple[str, dict[str, Any]]:
+    """What it printed, and what it wrote."""
+    output = folder / "out.json"
+    command = [sys.executable, str(ROOT / "benchmarks" / f"{name}.py"), *arguments, "--output", str(output)]
+    ran = subprocess.run(command, capture_output=True, text=True, timeout=SECONDS, check=False, cwd=folder)
+    assert ran.returncode == 0, ran.stderr[-3000:] + ran.stdout[-3000:]
+    found: dict[str, Any] = json.loads(output.read_text())
+    assert found["machine"]["commit"]
+    return ran.stdout, found
+
+
+@pytest.mark.bench
+def test_against_the_stock_server(tmp_path: Path) -> None:
+    few = ("--megapixels", "0.04", "--steps", "1", "--tries", "1", "--queued", "2", "--rest", "1")
+    shown, found = run(tmp_path, "bench", "--smallest", *few, "--scenarios", "new people")
+    assert "4 try-ons gave the same pixels on all sides." in shown
+    rows = {row["side"]: row for row in found["rows"]}
+    assert rows.keys() == {"comfyui", "monolith", "together", "apart"}
+    for row in rows.values():
+        assert row["alone p50 ms"] > row["nodes p50 ms"] > 0
+        assert row["CPU s"] > 0
+        assert row["peak MB"] > 100
+    assert found["settings"]["COMFYUI_ATTENTION"] == "pytorch"
+
+
+@pytest.mark.bench
+def test_the_one_for_gpus_on_a_cpu(tmp_path: Path) -> None:
+    few = ("--megapixels", "0.04", "--steps", "1", "--tries", "1", "--queued", "1", "--minutes", "30")
+    shown, found = run(tmp_path, "bench_gpu", "--miniature", *few, "--sides", "monolith", "apart")
+    assert "3 try-ons gave the same pixels on all sides." in shown
+    assert found["found, seconds"]["apart"]["KSampler"] > 0
+    assert found["found, seconds"]["apart"]["stages"].keys() == found["floor, seconds"]["stages"].keys()
+    assert found["start, seconds"].keys() == {"monolith", "apart"}
+
+
+def test_load_without_java(tmp_path: Path) -> None:
+    few = ("--tryons", "12", "--loads", "50", "--growth", "1", "2", "--tryons-each", "6", "--passes", "1")
+    curve = tmp_path / "curve.png"
+    shown, found = run(tmp_path, "bench_load", "--embedded", "--milliseconds", "20", *few, "--curve", str(curve))
+    assert "50 %" in shown
+    assert [point["workers"] for point in found["growth"]] == [1, 2]
+    assert found["loads"]["50 %"]["wait, s"]["p99"] >= found["loads"]["50 %"]["wait, s"]["p50"] >= 0
+    assert curve.exists()
