@@ -84,6 +84,7 @@ class Caller:
 
     def close(self) -> None:
         self._reader.close()
+        self._producer.close()
 
 
 def rate_of(trips: list[Trip]) -> float:

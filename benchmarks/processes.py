@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from types import FrameType
 
 ROOT = Path(__file__).resolve().parent.parent
 END_SECONDS = 20.0
@@ -93,4 +94,8 @@ def all_stopped(children: list[Child]) -> Iterator[None]:
 
 def end_in_order() -> None:
     """Asked to end, the program leaves its `with` blocks first: processes are ended and folders removed."""
-    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
+    signal.signal(signal.SIGTERM, _interrupt)
+
+
+def _interrupt(number: int, frame: FrameType | None) -> None:
+    raise KeyboardInterrupt

@@ -11,7 +11,7 @@ import subprocess
 import time
 import uuid
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
@@ -194,6 +194,11 @@ class Pipeline:
                 raise TimeoutError(f"{len(names) - len(answers)} try-ons were not answered within {SECONDS:g} s")
         return answers
 
+    def close(self) -> None:
+        """Before the broker ends: clients that are left would go on looking for it."""
+        self._reader.close()
+        self._producer.close()
+
     def parts(self) -> dict[str, list[int]]:
         kinds: dict[str, list[int]] = {}
         for child in self._children:
@@ -268,7 +273,9 @@ def _vtryon(world: World, name: str, shares: Sequence[str]) -> Iterator[Side]:
         with all_stopped([orchestrator]):
             orchestrator.start()
             with working(bench, job, shares, **given) as workers:
-                yield Pipeline(bench, [broker, orchestrator, *workers], workers, apart=len(shares) > 1)
+                pipeline = Pipeline(bench, [broker, orchestrator, *workers], workers, apart=len(shares) > 1)
+                with closing(pipeline):
+                    yield pipeline
 
 
 def together(world: World) -> AbstractContextManager[Side]:
