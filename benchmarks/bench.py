@@ -89,7 +89,7 @@ def ended(found: Comparison, given: argparse.Namespace, more: dict[str, Any]) ->
     if different:
         print("\nTHE PICTURES DIFFER:\n" + "\n".join(different))
         return 1
-    print(f"\n{compared} try-ons gave the same pixels on all sides.")
+    print(f"\n{compared} try-ons gave the same pixels on all sides." if compared else "\nNothing was compared.")
     return 0
 
 
