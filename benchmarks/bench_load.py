@@ -24,7 +24,7 @@ from curve import draw
 from embedded import SETTINGS, embedded_kafka
 from footprint import cpu_seconds, tree
 from machine import described
-from processes import Child, all_stopped
+from processes import Child, all_stopped, end_in_order
 from ways import wait_for_words
 
 from shared_utils.transports.kafka.topics import STAGES
@@ -175,6 +175,7 @@ def main() -> int:
     parser.add_argument("--output", type=Path, default=Path("out/bench_load.json"), help="(default: %(default)s)")
     given = parser.parse_args()
     logging.getLogger("vtryon").setLevel(logging.CRITICAL)
+    end_in_order()
     machine = described()
     found = waiting(given) | {"growth": growth(given)}
     print(table(found, given))
