@@ -126,6 +126,27 @@ def test_a_server_that_is_away_is_waited_for(screen: Screen, world: World, examp
     expect(screen.page.get_by_text("The server can't be reached.")).to_be_hidden()
 
 
+def test_a_server_that_has_just_begun_is_waited_for(screen: Screen, examples: Path) -> None:
+    """It answers already, and still reads what there is."""
+    screen.expected.append(refused(503))
+    sent: list[str] = []
+
+    def not_ready_at_first(route: Route) -> None:
+        if route.request.method != "POST":
+            return route.continue_()
+        sent.append(route.request.url)
+        if len(sent) > 1:
+            return route.continue_()
+        error = {"code": "GATEWAY_NOT_READY", "detail": "It still reads.", "retryable": True}
+        return route.fulfill(status=503, headers={"Retry-After": "1"}, json=error)
+
+    screen.page.route("**/v1/try-ons", not_ready_at_first)
+    screen.fill_in(examples)
+    screen.submit()
+    screen.wait_for(READY)
+    assert len(sent) == 2
+
+
 def test_a_stream_that_breaks_off_is_taken_up_again(screen: Screen, world: World, examples: Path) -> None:
     screen.expected += AWAY_FOR_A_WHILE
     screen.fill_in(examples)

@@ -7,12 +7,13 @@ export class Problem extends Error {
 }
 
 export const SERVER_AWAY = "SERVER_AWAY";
+export const SERVER_BEGINS = "GATEWAY_NOT_READY";
 export const serverAway = () =>
   new Problem({ code: SERVER_AWAY, detail: "The server can't be reached.", retryable: true });
 
 const ADVICE = {
   CANCELLED: "",
-  GATEWAY_NOT_READY: "The server is still starting: try again in a moment.",
+  [SERVER_BEGINS]: "The server is still starting: try again in a moment.",
   IDEMPOTENCY_KEY_REUSED: "Send it again as a new try-on.",
   IMAGE_GONE: "Make it again with the same seed.",
   IMAGE_INVALID: "Choose another picture: PNG, JPEG or WebP, not animated.",

@@ -1,9 +1,9 @@
 // All try-ons of this browser: asks the server for them, follows them, keeps them.
 import { call, read, tryOnPath } from "./api.js";
-import { serverBack } from "./connection.js";
+import { pause, serverBack } from "./connection.js";
 import { Follower, hasEnded } from "./follow.js";
 import { post } from "./post.js";
-import { described, SERVER_AWAY } from "./problems.js";
+import { described, SERVER_AWAY, SERVER_BEGINS } from "./problems.js";
 import { randomName } from "./random.js";
 import { newRecords, phase, stored, withProgress, withView } from "./records.js";
 
@@ -87,19 +87,22 @@ export class TryOns extends EventTarget {
     return found.sort((one, other) => one.index - other.index);
   }
 
-  // A server that is away is waited for. One that answers, but breaks off each time these pictures come, is not.
+  // A server that is away is waited for, and one that has just begun and still reads what there is. One that answers,
+  // but breaks off each time these pictures come, is not.
   async #send(batch) {
-    for (let sent = 1; ; sent += 1) {
+    for (let broken = 0; ; ) {
       const records = this.#unsent(batch);
       if (!records.length) return;
       try {
         const views = await post(batch, records, this.photos);
         return records.forEach((record, index) => this.#sent(record, views[index]));
       } catch (problem) {
-        const last = problem.code !== SERVER_AWAY || sent === MOST_SENT;
+        const begins = problem.code === SERVER_BEGINS;
+        broken += problem.code === SERVER_AWAY;
+        const last = broken === MOST_SENT || !(begins || problem.code === SERVER_AWAY);
         for (const record of records) this.#change(record, last ? { problem: described(problem) } : { held: true });
         if (last) return;
-        await serverBack();
+        await (begins ? pause((problem.retryAfter ?? 1) * 1000) : serverBack());
       }
     }
   }
