@@ -85,6 +85,7 @@ def test_pictures_go_and_come(
         "cfg": 1.0,
         "sampler_name": "euler",
         "encode_negative": False,
+        "encode_content": False,
     }
     (one, _) = server.of("vtryon_pipeline")
     assert one.outputs == ["image", *STEPS]

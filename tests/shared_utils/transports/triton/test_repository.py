@@ -121,6 +121,7 @@ def test_the_pipeline_takes_what_a_tryon_is_asked_with() -> None:
     inputs = kinds(configs(TOGETHER)["vtryon_pipeline"].input)
     assert inputs.keys() == TryOnRequest.model_fields.keys() - {"callback_url"} | PICTURES.keys() | {
         "encode_negative",
+        "encode_content",
         "quality",
     }
 
