@@ -23,6 +23,8 @@ from drawings.pen import (
     symmetric,
 )
 
+Pattern = Literal["plain", "stripes", "dots", "columns", "print", "checks", "triangles"]
+
 
 @dataclass(frozen=True)
 class Garment:
@@ -31,7 +33,7 @@ class Garment:
     colour: Colour
     second_colour: Colour  # of the stripes or dots
     trim: Colour  # of the collar, the cuffs and the buttons' placket
-    pattern: Literal["plain", "stripes", "dots"]
+    pattern: Pattern
     collar: Literal["crew", "polo"]
 
 
@@ -70,6 +72,19 @@ def fabric(pen: Pen, garment: Garment) -> Image.Image:
         for row, y in enumerate(range(-reach, reach, 3)):
             for x in range(-reach, reach, 6):
                 cloth.fill(arc((x + 3 * (row % 2), y), 0.75, 0.75), garment.second_colour)
+    elif garment.pattern in ("columns", "checks"):
+        for x in range(-reach, reach, 7):
+            cloth.fill([(x, -reach), (x + 3, -reach), (x + 3, reach), (x, reach)], garment.second_colour)
+            if garment.pattern == "checks":
+                cloth.fill([(-reach, x), (-reach, x + 3), (reach, x + 3), (reach, x)], garment.second_colour)
+    elif garment.pattern == "triangles":
+        for row, y in enumerate(range(-reach, reach, 6)):
+            for x in range(-reach, reach, 8):
+                left = x + 4 * (row % 2)
+                cloth.fill([(left, y + 4), (left + 4.5, y + 4), (left + 2.25, y)], garment.second_colour)
+    elif garment.pattern == "print":
+        cloth.fill(arc((0, 26), 8, 8), garment.second_colour)
+        cloth.fill(arc((0, 26), 5, 5), garment.colour)
     return cloth.image
 
 

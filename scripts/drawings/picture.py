@@ -31,16 +31,16 @@ def garment_picture(garment: Garment, size: tuple[int, int]) -> Image.Image:
     return finish(ground)
 
 
-def room(size: tuple[int, int]) -> Image.Image:
+def room(size: tuple[int, int], wall: Colour = (203, 214, 220), floor: Colour = (194, 158, 124)) -> Image.Image:
     """A wall, a skirting board and a floor."""
     pen = new_pen(size, (0, 0), 1)
     width, height = size
     bottom = height * 0.93
     for top, colour in (
-        (0, (203, 214, 220)),
+        (0, wall),
         (bottom - 42, (236, 238, 238)),
         (bottom - 3, (150, 120, 98)),
-        (bottom, (194, 158, 124)),
+        (bottom, floor),
     ):
         pen.fill([(0, top), (width, top), (width, height), (0, height)], colour)
     return pen.image
