@@ -1,0 +1,1 @@
+"""The pieces that scripts/train_miniatures.py makes miniature checkpoints from."""
