@@ -6,7 +6,7 @@ The ways, one after the other in each pass, every second pass the other way roun
   hybrid               a worker on Kafka whose stages run on Triton, together
   worker, together     a worker on Kafka with all stages
   workers, apart       four workers on Kafka
-Without MODEL_DIR the models are miniatures: what is measured is the way there and back, more than the models.
+Without MODEL_DIR the models are random miniatures: what is measured is the way there and back, more than the models.
 """
 
 import argparse
@@ -120,7 +120,7 @@ def main() -> int:
         models = Path(os.environ.get("MODEL_DIR") or miniatures).resolve()
         if not os.environ.get("MODEL_DIR"):
             with redirect_stdout(io.StringIO()):
-                vtryon(["models", "miniature", "--output", miniatures])
+                vtryon(["models", "miniature", "--random", "--output", miniatures])
         pictures = EXAMPLES / "person_masked.png", EXAMPLES / "garment.png"
         job = Job(*pictures, given.megapixels, given.steps, models)
         found = {name: Found() for name in given.ways}

@@ -2,7 +2,7 @@
 Kafka; only that the broker is librdkafka's in memory, and the models are miniatures.
 
 Writes the picture to out/tryon.png, what the processes log to out/logs, and prints how long everything took. The
-miniatures have random weights: this shows that everything runs, not what the real models paint.
+miniatures are a toy that knows only its own drawings: this shows that everything runs, not how the real models paint.
 """
 
 import argparse
@@ -21,8 +21,8 @@ from demo_processes import (
     Processes,
     ProcessFailedError,
     environment_of,
+    miniatures_in,
     start_all,
-    write_miniatures,
 )
 
 from orchestrator.cli.drawing import watch
@@ -32,6 +32,7 @@ from orchestrator.cli.results import result_of, tell
 from orchestrator.cli.tables import seconds, table
 from orchestrator.config import Config
 from orchestrator.listening import Listener
+from shared_utils.comfy.miniature import DOWNLOAD, TOY
 from shared_utils.errors import VtryonError
 from shared_utils.telemetry.logs import start_logging
 from shared_utils.transports.kafka.messages import JsonCodec
@@ -50,7 +51,6 @@ def main() -> int:
     signal.signal(signal.SIGTERM, _stop)
     began = time.monotonic()
     try:
-        write_miniatures(output / "models")
         starts, answer, worked = run(output, given.megapixels, given.seed)
     except (ProcessFailedError, VtryonError) as failed:
         print(f"\n{failed}", file=sys.stderr)
@@ -64,7 +64,7 @@ def main() -> int:
     print(f"\nThe try-on took {seconds(worked)}; with the start and the end of all processes {seconds(whole)}.")
     if result_of(answer).state != "succeeded":
         return 1
-    print("It is coloured noise: the miniature models have random weights. They prove the plumbing, not the fashion.")
+    print(TOY, DOWNLOAD, sep="\n")
     return 0
 
 
@@ -74,7 +74,7 @@ def _stop(number: int, frame: FrameType | None) -> None:
 
 def run(output: Path, megapixels: str, seed: str) -> tuple[dict[str, float], Answer, float]:
     """Start all, have one picture made, end all."""
-    with Processes(output / "logs", environment_of(output)) as processes:
+    with Processes(output / "logs", environment_of(output, **miniatures_in(output / "models"))) as processes:
         starts = start_all(processes, [*SERVICES, ORCHESTRATOR])
         address = processes.running[BROKER.name].ready_line
         config = Config.read(

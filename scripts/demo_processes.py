@@ -17,6 +17,8 @@ from tqdm import tqdm
 
 from orchestrator.cli.tables import seconds
 from shared_utils.children import ending_with_us
+from shared_utils.comfy.miniature import has_trained, is_miniature
+from shared_utils.contracts import VAE
 from shared_utils.transports.kafka.topics import STAGES
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -164,7 +166,6 @@ def environment_of(output: Path, **settings: str) -> dict[str, str]:
     """What the processes find in theirs: the user's, less what would lead them to another Kafka."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith("KAFKA_")}
     ours = {
-        "MODEL_DIR": str(output / "models"),
         "OUTPUT_DIR": str(output),
         "INTERMEDIATE_DIR": str(output / "intermediate"),
         "LOG_LEVEL": "INFO",
@@ -174,17 +175,23 @@ def environment_of(output: Path, **settings: str) -> dict[str, str]:
     return kept | KAFKA | ours | settings
 
 
-def models_of(output: Path) -> Path:
-    """The folder that MODEL_DIR names, from where the caller stands; else miniatures, written below `output`."""
+def models_of(output: Path) -> dict[str, str]:
+    """Settings: the folder that MODEL_DIR names, from where the caller stands; else miniatures below `output`."""
     named = os.environ.get("MODEL_DIR")
-    if named:
-        return Path(named).resolve()
-    write_miniatures(output / "models")
-    return output / "models"
+    return {"MODEL_DIR": str(Path(named).resolve())} if named else miniatures_in(output / "models")
+
+
+def miniatures_in(models: Path) -> dict[str, str]:
+    """Settings: the trained miniatures, written if need be, in the number type that they were trained in. ComfyUI takes
+    it by itself on a CPU, but not on a GPU."""
+    write_miniatures(models)
+    return {"MODEL_DIR": str(models), "COMFYUI_DTYPE": os.environ.get("COMFYUI_DTYPE", "fp32")}
 
 
 def write_miniatures(models: Path) -> None:
-    if any(models.glob("vae/*")):
+    """Over others of an older version, but not over what somebody put there."""
+    vae = models / "vae" / VAE
+    if has_trained(models) or (vae.exists() and not is_miniature(vae)):
         return
     print("writing miniature models ...", flush=True)
     command = [sys.executable, "-m", "orchestrator.cli.main", "models", "miniature", "--output", str(models)]

@@ -1,8 +1,8 @@
 """The web page on this machine, until Ctrl-C: a broker in memory, one worker with all four stages, and the orchestrator
 with the gateway beside it.
 
-Without MODEL_DIR the models are miniatures with random weights, and pictures come out as coloured noise; with it, they
-are the ones in that folder. What the processes log is in out/logs, uploads and pictures are in out.
+Without MODEL_DIR the models are miniatures, a toy that knows only its own drawings; with it, they are the ones in that
+folder. What the processes log is in out/logs, uploads and pictures are in out.
 """
 
 import argparse
@@ -44,7 +44,7 @@ def serve(output: Path, port: str) -> None:
     """Start all, and stay until one of them ends or somebody says so."""
     environment = environment_of(
         output,
-        MODEL_DIR=str(models_of(output)),
+        **models_of(output),
         GATEWAY_UPLOAD_DIR=str(output / "uploads"),
         GATEWAY_PORT=port,
     )

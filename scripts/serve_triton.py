@@ -1,7 +1,7 @@
 """The Triton server on this machine, until Ctrl-C: the whole try-on and each of its stages as Triton models.
 
-Without MODEL_DIR the models are miniatures with random weights, and pictures come out as coloured noise; with it, they
-are the ones in that folder. The model repository and what the server logs are in out/triton.
+Without MODEL_DIR the models are miniatures, a toy that knows only its own drawings; with it, they are the ones in that
+folder. The model repository and what the server logs are in out/triton.
 """
 
 import argparse
@@ -67,7 +67,7 @@ def serve(given: argparse.Namespace) -> int:
         http_port=given.http_port,
         grpc_port=given.grpc_port,
         metrics_port=given.metrics_port,
-        environment=os.environ | {"MODEL_DIR": str(models)},
+        environment=os.environ | models,
         cwd=ROOT,
         dies_with_parent=True,
     )

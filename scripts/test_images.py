@@ -172,10 +172,12 @@ def look_at(docker: Docker, service: str) -> None:
     check("Healthcheck" in config, f"{image} has no health check")
     check(config["Labels"]["org.opencontainers.image.version"] == TAG, f"{image} does not say its version")
     run = ["run", "--rm", "--network", "none", "--read-only", "--tmpfs", "/tmp", "--cap-drop", "ALL"]  # noqa: S108
-    weights = docker(*run, "--entrypoint", "find", image, "/opt", "/models", "-size", "+1M", "-name", "*.safetensors")
-    check(not weights, f"{image} has weights in it: {weights}")
+    # The trained miniatures' are part of the code.
+    weights = ["-size", "+1M", "-name", "*.safetensors", "-not", "-path", "*/shared_utils/comfy/trained/*"]
+    found_weights = docker(*run, "--entrypoint", "find", image, "/opt", "/models", *weights)
+    check(not found_weights, f"{image} has weights in it: {found_weights}")
     docker(*run, image, "--help")
-    print(f"{image}: {found['Size'] / 1e9:.2f} GB, starts, has no weights", flush=True)
+    print(f"{image}: {found['Size'] / 1e9:.2f} GB, starts, has no real models", flush=True)
 
 
 def ask_for_a_tryon(port: int) -> None:

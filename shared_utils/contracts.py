@@ -189,7 +189,7 @@ class Metadata(Message):
 
     processing_time_ms: int
     timestamp: Timestamp = Field(default_factory=now)
-    miniature: bool = Field(False, description="Whether a model that was used is a miniature with random weights.")
+    miniature: bool = Field(False, description="Whether a model that was used is a miniature, for trying vtryon only.")
 
 
 class Progress(Message):

@@ -5,9 +5,9 @@ from pathlib import Path
 
 from shared_utils import contracts
 from shared_utils.comfy.loader import CLIP, LORA, UNET, VAE, find_model
-from shared_utils.comfy.miniature import is_miniature, write_miniatures
+from shared_utils.comfy.miniature import DOWNLOAD, NOISE, TOY, kind_of, write_miniatures, write_trained
 from shared_utils.comfy.runtime import open_folders, start
-from shared_utils.errors import ModelNotFoundError
+from shared_utils.errors import InvalidRequestError, ModelNotFoundError
 from shared_utils.settings import Settings
 
 WORKFLOW = ((UNET, contracts.UNET), (CLIP, contracts.CLIP), (VAE, contracts.VAE), (LORA, contracts.LORA))
@@ -43,8 +43,8 @@ def _print_row(state: str, title: str, name: str, remark: str) -> None:
 
 
 def _describe(file: Path) -> str:
-    size = file.stat().st_size
-    return f"{_readable(size)}  {file}{'  (miniature: random weights)' if is_miniature(file) else ''}"
+    size, miniature = file.stat().st_size, kind_of(file)
+    return f"{_readable(size)}  {file}{f'  ({miniature})' if miniature else ''}"
 
 
 def _readable(size: int) -> str:
@@ -56,7 +56,13 @@ def _readable(size: int) -> str:
 
 def write_miniature_models(settings: Settings, given: argparse.Namespace) -> int:
     """Write the set and say where."""
-    for file in write_miniatures(start(settings), given.output, given.seed):
+    if given.seed is not None and not given.random:
+        raise InvalidRequestError("--seed is that of random weights: add --random, or leave it out.")
+    comfy = start(settings)
+    written = (
+        write_miniatures(comfy, given.output, given.seed or 0) if given.random else write_trained(comfy, given.output)
+    )
+    for file in written:
         print(f"wrote {file}  {_readable(file.stat().st_size)}")  # noqa: T201
-    print("These are miniatures with random weights: they prove the plumbing, not the fashion.")  # noqa: T201
+    print(NOISE if given.random else TOY, DOWNLOAD, sep="\n")  # noqa: T201
     return 0

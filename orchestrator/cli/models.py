@@ -24,12 +24,16 @@ def add_commands(groups: Any) -> None:
 
     miniature = commands.add_parser(
         "miniature",
-        help="write miniature models with random weights",
-        description="Write the workflow's four files in a size that a laptop can run, under their default names. "
-        "Their weights are random: they prove the plumbing, not the fashion, and paint coloured noise.",
+        help="write miniature models that dress the example pictures",
+        description="Write the workflow's four files in a size that a laptop can run, under their default names. They "
+        "are a toy that knows only its own drawings: give it those in examples/. The real models are a download away: "
+        "vtryon models download",
     )
     miniature.add_argument("--output", type=Path, required=True, metavar="DIR", help="model folder to write to")
-    miniature.add_argument("--seed", type=int, default=0, help="of the random weights (default: 0)")
+    miniature.add_argument(
+        "--random", action="store_true", help="with random weights: fast, for tests, and they paint coloured noise"
+    )
+    miniature.add_argument("--seed", type=int, help="of the random weights (default: 0)")
     miniature.set_defaults(run=write_miniature_models)
 
 

@@ -26,9 +26,9 @@ def export(settings: Settings, name: str, folder: Path) -> list[Path]:
     # The graph is traced and compared where FP32 is FP32; whoever serves it may use a GPU.
     models: Any = loader.Models(settings.model_copy(update={"comfyui_device": "cpu", "comfyui_dtype": "fp32"}))
     vae = models.vae(name)
-    miniature = models.miniature(loader.VAE, name)
-    notes = {"vae": name, **(about.MARK if miniature else {})}
-    _print(f"exporting {name}{' (miniature, random weights)' if miniature else ''} in FP32; takes a minute or two")
+    miniature = about.kind_of(models.find(loader.VAE, name))
+    notes = {"vae": name, **({about.KEY: miniature} if miniature else {})}
+    _print(f"exporting {name}{f' ({miniature})' if miniature else ''} in FP32; takes a minute or two")
     contents = {graph: onnx.exported(models.comfy, vae, graph, notes) for graph in graphs.GRAPHS}
     _print("ONNX Runtime against ComfyUI's nodes, on the CPU:")
     for found in check.Checker(models.comfy, vae, contents).differences():

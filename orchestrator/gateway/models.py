@@ -85,7 +85,7 @@ class TryOnView(Message):
     image_url: str | None = Field(None, description="Where the gateway gives the picture, once there is one.")
     image_path: str | None = Field(None, description="The picture on the shared storage.")
     miniature: bool | None = Field(
-        None, description="Whether models with random weights were used; null until a step has answered."
+        None, description="Whether miniature models were used; null until a step has answered."
     )
 
     @property

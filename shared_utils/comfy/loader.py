@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from shared_utils import errors
 from shared_utils.comfy import nodes
-from shared_utils.comfy.miniature import is_miniature
+from shared_utils.comfy.miniature import is_miniature, kind_of
 from shared_utils.comfy.runtime import Comfy, busy, open_folders, start
 from shared_utils.errors import ModelInvalidError, ModelNotFoundError, failing_as
 from shared_utils.settings import Settings
@@ -142,13 +142,13 @@ class Models:
         with busy:
             if key not in self._models:
                 self._make_room(key, key.file_size)
-                title, miniature = f"{key.kind.title} {key.file.name}", is_miniature(key.file)
-                log.info("loading the %s%s", title, " (miniature, random weights)" if miniature else "")
+                title, miniature = f"{key.kind.title} {key.file.name}", kind_of(key.file)
+                log.info("loading the %s%s", title, f" ({miniature})" if miniature else "")
                 with failing_as(key.kind.invalid, f"loading the {title}, which may be cut off or of another kind"):
                     model = load()
                 size = _size(model, key)
                 self._make_room(key, size)  # in another number type it is larger than its file
-                self._models[key] = model, Loaded(key.kind.title, key.file, size, miniature)
+                self._models[key] = model, Loaded(key.kind.title, key.file, size, miniature is not None)
             self._models.move_to_end(key)
             return self._models[key][0]
 

@@ -1,9 +1,10 @@
-"""Miniature checkpoints: the workflow's four files with small sizes and random weights, written in seconds.
+"""Miniature checkpoints: the workflow's four files in small sizes, written in seconds.
 
-ComfyUI loads and runs them as it does the real ones, on a laptop's CPU. They prove the plumbing, not the fashion: what
-they paint is coloured noise.
+ComfyUI loads and runs them as it does the real ones, on a laptop's CPU. The trained set dresses the drawings that it
+was trained on. The random set takes a fraction of the time, and what it paints is coloured noise.
 """
 
+import filecmp
 import importlib
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -18,8 +19,20 @@ from shared_utils.comfy.sizes import HEAD, VISION_HEAD, vision_tower_of
 from shared_utils.contracts import CLIP, LORA, UNET, VAE
 from shared_utils.errors import InvalidRequestError
 
-MARK = {"vtryon": "miniature, random weights: it proves the plumbing, not the fashion"}
-"""Metadata of every miniature file, so that whoever shows its pictures can say so."""
+KEY = "vtryon"
+"""What only a miniature has in its metadata: there it says what it is, so that whoever shows its pictures can too."""
+MARK = {KEY: "miniature, random weights"}
+TOY = "The trained miniatures are a toy that knows only its own drawings."
+NOISE = "These miniatures have random weights: they show that everything runs, and paint coloured noise."
+DOWNLOAD = "The real models are a download away: vtryon models download"
+TRAINED = Path(__file__).parent / "trained"
+TRAINED_FILES = {
+    Path("diffusion_models", UNET): TRAINED / "diffusion_model.safetensors",
+    Path("vae", VAE): TRAINED / "vae.safetensors",
+    Path("loras", LORA): TRAINED / "lora.safetensors",
+}
+TRAINED_WITH = 0
+"""The seed of the text encoder that they were trained with. Its weights stayed random, so it need not be stored."""
 
 
 @dataclass(frozen=True)
@@ -41,30 +54,61 @@ class Sizes:
 
 
 def write_miniatures(comfy: Comfy, folder: Path, seed: int = 0, sizes: Sizes | None = None) -> list[Path]:
-    """Write the set below `folder`, under the names that the real files have by default."""
+    """Write the random set below `folder`, under the names that the real files have by default."""
     sizes = sizes or Sizes()
-    files: dict[Path, Callable[[], dict[str, Any]]] = {
-        Path("diffusion_models", UNET): lambda: _random(make_unet(comfy, sizes), seed),
-        Path("text_encoders", CLIP): lambda: _random(make_clip(comfy, sizes), seed),
-        Path("vae", VAE): lambda: _random(make_vae(comfy, sizes), seed),
-        Path("loras", LORA): lambda: _lora(sizes, seed),
-    }
-    safetensors: Any = importlib.import_module("safetensors.torch")
-    for name in files:
-        if (folder / name).exists() and not is_miniature(folder / name):
-            raise InvalidRequestError(f"{folder / name} is no miniature, so it is not replaced. Choose another folder.")
-    for name, tensors in files.items():
-        write_whole({folder / name: safetensors.save(tensors(), metadata=MARK)})
-    return [folder / name for name in files]
+    return _write(
+        folder,
+        {
+            Path("diffusion_models", UNET): lambda: _saved(_random(make_unet(comfy, sizes), seed)),
+            Path("text_encoders", CLIP): lambda: _saved(_random(make_clip(comfy, sizes), seed)),
+            Path("vae", VAE): lambda: _saved(_random(make_vae(comfy, sizes), seed)),
+            Path("loras", LORA): lambda: _saved(_lora(sizes, seed)),
+        },
+    )
+
+
+def write_trained(comfy: Comfy, folder: Path) -> list[Path]:
+    """Write the trained set below `folder`, under the same names."""
+    files: dict[Path, Callable[[], bytes]] = {name: file.read_bytes for name, file in TRAINED_FILES.items()}
+    files[Path("text_encoders", CLIP)] = lambda: _saved(_random(make_clip(comfy, Sizes()), TRAINED_WITH))
+    return _write(folder, files)
+
+
+def has_trained(folder: Path) -> bool:
+    """Whether the trained set is there already, as this version has it."""
+    return (folder / "text_encoders" / CLIP).exists() and all(
+        (folder / name).exists() and filecmp.cmp(folder / name, file, shallow=False)
+        for name, file in TRAINED_FILES.items()
+    )
 
 
 def is_miniature(file: Path) -> bool:
-    """Whether a checkpoint was written by this module."""
+    """Whether a checkpoint is one of these."""
+    return kind_of(file) is not None
+
+
+def kind_of(file: Path) -> str | None:
+    """What a miniature says of itself, such as "miniature, random weights". None: it is none."""
     try:
         with safe_open(file, framework="numpy") as opened:
-            return "vtryon" in (opened.metadata() or {})
+            return (opened.metadata() or {}).get(KEY)
     except (OSError, SafetensorError):
-        return False
+        return None
+
+
+def _write(folder: Path, files: dict[Path, Callable[[], bytes]]) -> list[Path]:
+    for name in files:
+        if (folder / name).exists() and not is_miniature(folder / name):
+            raise InvalidRequestError(f"{folder / name} is no miniature, so it is not replaced. Choose another folder.")
+    for name, content in files.items():
+        write_whole({folder / name: content()})
+    return [folder / name for name in files]
+
+
+def _saved(tensors: dict[str, Any]) -> bytes:
+    safetensors: Any = importlib.import_module("safetensors.torch")
+    saved: bytes = safetensors.save(tensors, metadata=MARK)
+    return saved
 
 
 def make_unet(comfy: Comfy, sizes: Sizes) -> Any:

@@ -36,7 +36,7 @@ async def verified(file: ModelFile, models: Path, progress: Progress) -> Outcome
     if state is State.MISSING:
         return Outcome(file, "missing", f"not in {target.parent}: vtryon models download", good=False)
     if state is State.MINIATURE:
-        return Outcome(file, "miniature", "random weights, for trying vtryon only", good=False)
+        return Outcome(file, "miniature", "small, for trying vtryon only", good=False)
     if state is State.OTHER:
         return Outcome(file, "wrong", f"{_what_is_there(file, target)}: {_remedy(target)}", good=False)
     reading, done = Reading(target), 0
@@ -136,7 +136,7 @@ async def _before(file: ModelFile, models: Path, progress: Progress, *, force: b
     if state is State.MISSING or (force and not target.is_dir()):
         return None
     if state is State.MINIATURE:
-        remark = f"{target} is a miniature with random weights: --force replaces it, or set MODEL_DIR to another folder"
+        remark = f"{target} is a miniature: --force replaces it, or set MODEL_DIR to another folder"
         return Outcome(file, "miniature", remark, good=False)
     return Outcome(file, "in the way", f"{_what_is_there(file, target)}: {_remedy(target)}", good=False)
 

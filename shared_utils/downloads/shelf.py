@@ -89,7 +89,7 @@ class Reading:
 
 
 def is_miniature(path: Path) -> bool:
-    """Whether vtryon wrote it with random weights. Needs no library that knows tensors."""
+    """Whether it is one of vtryon's. Needs no library that knows tensors."""
     with suppress(OSError, ValueError), path.open("rb") as content:
         length = int.from_bytes(content.read(8), "little")
         if 0 < length <= min(LONGEST_HEADER, path.stat().st_size):

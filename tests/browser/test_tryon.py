@@ -32,7 +32,7 @@ def test_a_try_on_is_painted_sent_watched_and_downloaded(screen: Screen, example
     screen.wait_for(READY)
     expect(card.locator(".step[data-state=done]")).to_have_count(4)
     expect(screen.page.locator("#said")).to_have_text("garment.png is ready.")
-    expect(screen.page.locator("#miniature")).to_contain_text("coloured noise")
+    expect(screen.page.locator("#miniature")).to_contain_text("knows only its own drawings")
     screen.look("desk-4-ready")
 
     with screen.page.expect_download() as downloading:

@@ -30,14 +30,33 @@ def test_all_there_and_one_more(
     comfy: Comfy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("MODEL_DIR", str(tmp_path / "models"))
-    assert main(["models", "miniature", "--output", str(tmp_path / "models"), "--seed", "4"]) == 0
-    assert "random weights" in capsys.readouterr().out
+    assert main(["models", "miniature", "--output", str(tmp_path / "models"), "--random", "--seed", "4"]) == 0
+    assert "coloured noise" in capsys.readouterr().out
     (tmp_path / "models" / "vae" / "another.safetensors").write_bytes(b"x")
     assert main(["models", "list"]) == 0
     shown = capsys.readouterr().out
     assert "missing" not in shown
-    assert shown.count("miniature: random weights") == 4
+    assert shown.count("(miniature, random weights)") == 4
     assert "another.safetensors" in shown
+
+
+def test_those_that_are_trained(
+    comfy: Comfy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("MODEL_DIR", str(tmp_path))
+    assert main(["models", "miniature", "--output", str(tmp_path)]) == 0
+    shown = capsys.readouterr().out
+    assert shown.count("wrote ") == 4
+    assert "a toy that knows only its own drawings" in shown
+    assert "vtryon models download" in shown
+    assert main(["models", "list"]) == 0
+    assert capsys.readouterr().out.count("(miniature, trained on drawings") == 3
+
+
+def test_a_seed_is_for_random_weights(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["models", "miniature", "--output", str(tmp_path), "--seed", "4"]) == 1
+    assert "add --random" in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())
 
 
 def test_the_old_folder_and_extra_paths_are_looked_into(

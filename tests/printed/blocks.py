@@ -63,6 +63,11 @@ def blocks(markdown: str) -> Iterator[Block]:
         yield Block(language, frozenset(words), text)
 
 
+def on_fast_models(markdown: str) -> str:
+    """The same commands on random miniatures: they run all that the trained ones do, in a fraction of the time."""
+    return markdown.replace("vtryon models miniature --output", "vtryon models miniature --random --output")
+
+
 def script(markdown: str, *, with_python: bool = False) -> str:
     """All that is run of a document, in its order."""
     parts = [PRELUDE]

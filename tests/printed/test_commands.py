@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from tests.conftest import ROOT
-from tests.printed.blocks import NEEDS, WORDS, blocks, script
+from tests.printed.blocks import NEEDS, WORDS, blocks, on_fast_models, script
 from tests.printed.conftest import Run
 
 ON_KAFKA = """```sh
@@ -59,7 +59,7 @@ def read(document: str) -> str:
 
 @pytest.mark.parametrize(("names", "begin"), [on_what_it_needs(*each) for each in RUN.items()])
 def test_as_printed(names: tuple[str, ...], begin: str, run: Run) -> None:
-    run(script(begin + "".join(map(read, names))))
+    run(script(on_fast_models(begin + "".join(map(read, names)))))
 
 
 @pytest.mark.parametrize("document", documents())

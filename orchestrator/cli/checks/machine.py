@@ -94,7 +94,7 @@ def models(config: Config) -> Iterator[Finding]:
     # ComfyUI's own register of folders is for those who look only.
     from orchestrator.cli.model_files import WORKFLOW  # noqa: PLC0415
     from shared_utils.comfy.loader import find_model  # noqa: PLC0415
-    from shared_utils.comfy.miniature import is_miniature  # noqa: PLC0415
+    from shared_utils.comfy.miniature import kind_of  # noqa: PLC0415
     from shared_utils.errors import VtryonError  # noqa: PLC0415
 
     for kind, name in WORKFLOW:
@@ -108,8 +108,8 @@ def models(config: Config) -> Iterator[Finding]:
                 "set MODEL_DIR to where it is, or see `vtryon models list`.",
             )
         else:
-            remark = ", a miniature: random weights, coloured noise" if is_miniature(file) else ""
-            yield Finding("ok", kind.title, f"{file}{remark}")
+            miniature = kind_of(file)
+            yield Finding("ok", kind.title, f"{file}, a {miniature}" if miniature else str(file))
 
 
 def _tree(config: Config) -> Path | None:

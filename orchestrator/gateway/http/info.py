@@ -26,7 +26,7 @@ class Info(BaseModel):
     defaults: dict[str, Any] = Field(description="What is used for each field that is left out.")
     limits: Limits
     choices: dict[str, list[str]] = Field(description="The values that a field can have, where they are few.")
-    miniature: bool | None = Field(description="Whether models with random weights are in use; null if unknown yet.")
+    miniature: bool | None = Field(description="Whether miniature models are in use; null if unknown yet.")
     api_key_needed: bool = Field(description="Whether calls need Authorization: Bearer KEY.")
 
 

@@ -22,7 +22,7 @@ class LoadedModel(Message):
     kind: str = Field(description="diffusion model, text encoder, VAE or LoRA.")
     file: str
     bytes: int = Field(description="What it takes in memory.")
-    miniature: bool = Field(description="Whether it has random weights: it shows that everything runs, and no more.")
+    miniature: bool = Field(description="Whether it is a miniature, for trying vtryon only.")
 
     @classmethod
     def of(cls, loaded: Loaded) -> "LoadedModel":
