@@ -1,20 +1,22 @@
 """Draw the example pictures: a person, the same person with the area to dress painted green, and two garments.
 
 Everything is drawn here from proportions in centimetres, so the pictures show nobody, carry no third party's rights
-and come out the same, byte for byte, on every run:
+and come out the same, byte for byte, on every run. All are of one size, and each garment is laid where it will be worn,
+since the miniature models know no others:
 
     person.png         a person from head to knees in a plain T-shirt
     person_masked.png  the same picture; every pixel of the T-shirt is (0, 255, 0)
-    garment.png        a striped T-shirt laid flat, portrait
-    garment_2.png      a dotted polo shirt laid flat, landscape
+    garment.png        a striped T-shirt, laid flat
+    garment_2.png      a dotted polo shirt, laid flat
 """
 
 import argparse
 from pathlib import Path
 
+from drawings.dressing import SIZES, Dressing, dress
 from drawings.garment import Garment
 from drawings.person import Arm, Person
-from drawings.picture import garment_picture, person_pictures
+from drawings.picture import FLOOR, WALL
 
 UNDERSHIRT = Garment((243, 241, 237), (243, 241, 237), (243, 241, 237), "plain", "crew")
 STRIPED = Garment((244, 236, 219), (36, 52, 92), (36, 52, 92), "stripes", "crew")
@@ -46,15 +48,20 @@ def main() -> None:
     )
     output: Path = parser.parse_args().output
     output.mkdir(parents=True, exist_ok=True)
-    person, masked = person_pictures(PERSON)
+    striped, dotted = example(STRIPED), example(DOTTED)
     pictures = {
-        "person.png": person,
-        "person_masked.png": masked,
-        "garment.png": garment_picture(STRIPED, (768, 1024)),
-        "garment_2.png": garment_picture(DOTTED, (896, 640)),
+        "person.png": striped.person,
+        "person_masked.png": striped.masked,
+        "garment.png": striped.garment,
+        "garment_2.png": dotted.garment,
     }
     for name, picture in pictures.items():
         picture.save(output / name, optimize=True)
+
+
+def example(garment: Garment) -> Dressing:
+    size = SIZES[0]
+    return dress(PERSON, garment, size, (size[0] / 2, 122), (WALL, FLOOR))
 
 
 if __name__ == "__main__":

@@ -12,7 +12,7 @@ from typing import get_args
 from PIL import Image
 
 from drawings.garment import Cuff, Fit, Garment, Pattern, draw_inside, draw_top
-from drawings.pen import Colour, Point, finish, lay_over, new_pen
+from drawings.pen import SUPERSAMPLING, Colour, Point, finish, lay_over, new_pen
 from drawings.person import Arm, Person, draw_figure, worn_fit
 from drawings.picture import GREEN, room
 
@@ -66,8 +66,8 @@ def dress(
     top = pen.on(Image.new("RGBA", pen.image.size))
     fit = worn_fit(person)
     draw_top(top, person.top, fit)
-    scale = top.image.width // size[0]
-    area = top.image.getchannel("A").reduce(scale).point([0] + [255] * 255)
+    area = top.image.getchannel("A").reduce(SUPERSAMPLING).point([0] + [255] * 255)
+    # Two layers, because the top is near the body and the body far from the wall: their shadows differ.
     lay_over(pen.image, top.image, (1, 6), 4, 0.45)
     picture = room(size, *ground)
     lay_over(picture, pen.image, (20, 12), 16, 0.28)

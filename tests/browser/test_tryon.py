@@ -41,7 +41,7 @@ def test_a_try_on_is_painted_sent_watched_and_downloaded(screen: Screen, example
     downloading.value.save_as(tmp_path / "result.png")
     with Image.open(tmp_path / "result.png") as result:
         assert 40_000 < result.width * result.height < 65_000
-        assert abs(result.height / result.width - 1024 / 768) < 0.05
+        assert abs(result.height / result.width - 1272 / 824) < 0.05
 
 
 def test_the_slider_lies_between_original_and_result(screen: Screen, examples: Path) -> None:

@@ -48,7 +48,7 @@ def test_the_chain_as_it_is_typed(model_dir: Path, examples: Path, tmp_path: Pat
         *common,
     )
     assert latent["latent_file_path"] == str(tmp_path / "out" / "latent_r1.pt")
-    assert latent["metadata"]["scaled_image_shape"] == [167, 125, 3]
+    assert latent["metadata"]["scaled_image_shape"] == [180, 117, 3]
     encoded = ask(
         "-m", "text_encoder", f"--image1-path={person}", f"--image2-path={garment}", "--encode-negative=no", *common
     )
