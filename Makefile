@@ -21,7 +21,7 @@ $(READY): pyproject.toml constraints.txt scripts/setup.sh
 
 setup: $(READY)  ## make .venv with all that is needed, and fetch ComfyUI
 
-demo: $(READY)  ## run one try-on on miniature models; the picture is out/tryon.png
+demo: $(READY)  ## run two try-ons on miniature models; out/tryon_sheet.png shows them
 	@$(BIN)/python scripts/demo.py --output out
 
 page: export COMFYUI_ATTENTION ?= pytorch
