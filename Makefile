@@ -74,8 +74,9 @@ bench-load: $(READY)  ## measure waiting under random arrivals, and 1 to 8 worke
 bench-kafka: $(READY)  ## measure the orchestrator on Apache Kafka; needs Java and Maven
 	@$(BIN)/python benchmarks/bench_kafka.py
 
-bench-memory: $(READY)  ## measure its memory over 100,000 try-ons, and a restart with 10,000; needs Java and Maven
+bench-memory: $(READY)  ## measure memory: the orchestrator's over 100,000 try-ons, a worker's over 10,000; needs Java and Maven
 	@$(BIN)/python benchmarks/engine_memory.py
+	@$(BIN)/python benchmarks/worker_memory.py
 
 bench-gateway: $(READY)  ## measure the gateway: submits, reads and event streams; needs Java and Maven
 	@$(BIN)/python benchmarks/bench_gateway.py

@@ -10,77 +10,20 @@ import json
 import logging
 import random
 import sys
-import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from statistics import mean, median
 from typing import Any
 
-from arrivals import Caller, Trip, jain, percentiles, poisson, queue_theory, rate_of, waits_by
-from bench_kafka import Bench, fresh_kafka
+from arrivals import Trip, jain, percentiles, poisson, queue_theory, rate_of, waits_by
 from comparison import say
 from curve import draw
-from embedded import SETTINGS, embedded_kafka
-from footprint import cpu_seconds, tree
+from fleet import running
 from machine import described
-from processes import Child, all_stopped, end_in_order
-from ways import wait_for_words
-
-from shared_utils.transports.kafka.topics import STAGES
+from processes import end_in_order
 
 SUBMITTERS = 4
 ALONE = 10
 """Try-ons one after the other, for how long one takes that waits for nobody."""
-
-
-@contextmanager
-def kafka(embedded: bool) -> Iterator[Bench]:
-    if not embedded:
-        with fresh_kafka() as bench:
-            yield bench
-        return
-    with tempfile.TemporaryDirectory(prefix="vtryon-bench-") as folder, embedded_kafka(Path(folder)) as (bench, _):
-        yield bench
-
-
-class Fleet:
-    """An orchestrator and some workers, each with all stages."""
-
-    def __init__(self, bench: Bench, workers: int, milliseconds: float, embedded: bool) -> None:
-        given = SETTINGS if embedded else {"KAFKA_DRAIN_SECONDS": "0"}
-        stages = ("--stages", ",".join(STAGES), "--shortest", str(milliseconds), "--longest", str(milliseconds))
-        self._bench = bench
-        self.workers = [
-            bench.child(f"worker{number}-of-{workers}", "benchmarks/stand_ins.py", *stages, LOG_LEVEL="INFO", **given)
-            for number in range(workers)
-        ]
-        self.orchestrator = bench.child("orchestrator", "-m", "orchestrator", **given)
-
-    @property
-    def children(self) -> list[Child]:
-        return [*self.workers, self.orchestrator]
-
-    def start(self) -> None:
-        for child in self.children:
-            child.start()
-        for worker in self.workers:
-            wait_for_words(self._bench.folder / f"{worker.name}.log", " waits for requests on ", len(STAGES))
-
-    def cpu_seconds(self) -> float:
-        return cpu_seconds(tree(child.pid for child in self.children))
-
-
-@contextmanager
-def running(workers: int, given: argparse.Namespace) -> Iterator[tuple[Fleet, Caller]]:
-    with kafka(given.embedded) as bench:
-        fleet = Fleet(bench, workers, given.milliseconds, given.embedded)
-        with all_stopped(fleet.children):
-            fleet.start()
-            caller = Caller(bench)
-            caller.send([(0.0, 0)] * 4 * workers)  # until all of them have found each other
-            yield fleet, caller
-            caller.close()
 
 
 def at_once(count: int) -> list[tuple[float, int]]:
@@ -90,7 +33,7 @@ def at_once(count: int) -> list[tuple[float, int]]:
 def waiting(given: argparse.Namespace) -> dict[str, Any]:
     """At each load; and what a submitter of few waits behind one who sends many at once."""
     source = random.Random(given.seed)
-    with running(given.workers, given) as (_, caller):
+    with running(given.workers, given.milliseconds, embedded=given.embedded) as (_, caller):
         unloaded = median(caller.send([(0.0, 0)])[0].seconds for _ in range(ALONE))
         capacity = rate_of(caller.send(at_once(given.tryons)))
         say(f"{capacity:.2f} try-ons a second with {given.workers} worker(s), {unloaded * 1000:.0f} ms for one alone")
@@ -126,7 +69,7 @@ def growth(given: argparse.Namespace) -> list[dict[str, float]]:
     points: dict[int, list[tuple[float, float]]] = {count: [] for count in given.growth}
     for number in range(given.passes):
         for count in given.growth if number % 2 == 0 else reversed(given.growth):
-            with running(count, given) as (fleet, caller):
+            with running(count, given.milliseconds, embedded=given.embedded) as (fleet, caller):
                 before = fleet.cpu_seconds()
                 tryons = given.tryons_each * count
                 rate = rate_of(caller.send(at_once(tryons)))
