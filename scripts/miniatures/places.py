@@ -26,7 +26,9 @@ PER_TOKEN = MEASURE * STEEPNESS * FREQUENCY[SLOPE]
 UNITS, SPREAD, SHARP = 256, 0.05, 0.8
 """Hidden units; how much their direction varies; their steepness, in half tokens."""
 FARTHEST = 41.0
+"""Tokens from the middle, of the longest picture."""
 WORST = 0.02
+"""Error of cosines and sines, above which nothing would be read from where it is to be."""
 
 
 def fit_places(make: Callable[[], Any], pieces: Pieces, seed: int) -> Pieces:
