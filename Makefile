@@ -1,7 +1,7 @@
 # Every check is one command, the same at a desk and in CI.
 .DEFAULT_GOAL := help
 .PHONY: help setup demo page triton test test-kafka test-browser test-triton test-deploy test-images test-printed chaos \
-        bench bench-gpu bench-load bench-kafka bench-memory bench-gateway bench-triton test-bench lint format lock examples schemas release clean
+        bench bench-gpu bench-load bench-kafka bench-memory bench-gateway bench-triton test-bench lint format lock examples miniatures bench-miniatures schemas release clean
 
 BIN := .venv/bin
 READY := .venv/.ready
@@ -99,6 +99,13 @@ format: $(READY)  ## put the code into its format
 
 examples: $(READY)  ## draw the pictures in examples/ anew
 	@$(BIN)/python scripts/draw_examples.py --output examples
+
+miniatures: $(READY)  ## train the miniatures again, into out/trained; half an hour on two cores
+	@$(BIN)/python scripts/train_miniatures.py --output out/trained
+
+bench-miniatures: $(READY)  ## measure the trained miniatures on a hundred drawings; two hours on two cores
+	@$(BIN)/vtryon models miniature --output out/models
+	@$(BIN)/python scripts/measure_miniatures.py --models out/models
 
 schemas: $(READY)  ## write schemas/ and triton_models/ from the contracts
 	@$(BIN)/python scripts/generate_schemas.py

@@ -3,6 +3,7 @@
 A block begins with ```sh. What follows on that line says how it is run; whoever reads the page does not see it:
 
     gpu, cluster, registry  it needs what a test has not got: not run
+    hours                   it needs more time than a test has: not run
     serves                  goes on until Ctrl-C: it is waited for, then interrupted
     stays                   the same, but it goes on until the document ends: what follows needs it
     fails                   its end is an error, as the document says
@@ -15,7 +16,7 @@ import shlex
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-NEEDS = {"gpu", "cluster", "registry"}
+NEEDS = {"gpu", "cluster", "registry", "hours"}
 READY = r"waits for |listens on |Ctrl-C ends it|^127\.0\.0\.1:[0-9]+$"
 """What those that serve print when they do."""
 WORDS = NEEDS | {"serves", "stays", "fails", "alone", "ci"}
