@@ -100,10 +100,10 @@ format: $(READY)  ## put the code into its format
 examples: $(READY)  ## draw the pictures in examples/ anew
 	@$(BIN)/python scripts/draw_examples.py --output examples
 
-miniatures: $(READY)  ## train the miniatures again, into out/trained; half an hour on two cores
+miniatures: $(READY)  ## train the miniatures again, into out/trained; about half an hour on two cores
 	@$(BIN)/python scripts/train_miniatures.py --output out/trained
 
-bench-miniatures: $(READY)  ## measure the trained miniatures on a hundred drawings; two hours on two cores
+bench-miniatures: $(READY)  ## measure the trained miniatures on a hundred drawings; about two hours on two cores
 	@$(BIN)/vtryon models miniature --output out/models
 	@$(BIN)/python scripts/measure_miniatures.py --models out/models
 

@@ -8,6 +8,7 @@ from shared_utils.errors import InternalError, VtryonError
 from shared_utils.stage import Stage
 from shared_utils.telemetry.metrics import SUCCESS, StageMetrics
 from shared_utils.telemetry.nodes import nodes_told_to
+from shared_utils.telemetry.reuse import reuse_told_to
 
 MAIN_MODELS = ("unet_model_name", "clip_model_name", "vae_model_name")
 """The fields that name a model; the first that a request has names the one that its time is spent in."""
@@ -36,7 +37,7 @@ class Measured:
     def run(self, request: Any) -> Success:
         outcome, began = InternalError.code, time.perf_counter()
         try:
-            with nodes_told_to(self._ran):
+            with nodes_told_to(self._ran), reuse_told_to(self._looked_for):
                 response = self._stage.run(request)
             outcome = SUCCESS
         except VtryonError as error:
@@ -51,6 +52,9 @@ class Measured:
 
     def _ran(self, node: str, seconds: float) -> None:
         self._metrics.ran(self.name, node, seconds)
+
+    def _looked_for(self, work: str, found: bool) -> None:
+        self._metrics.looked_for(self.name, work, found)
 
     def _look(self) -> None:
         self._metrics.hold((each.kind, each.size) for each in self.models.glance())

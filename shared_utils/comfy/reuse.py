@@ -14,6 +14,7 @@ from shared_utils.artifacts.cache import Cache, digest
 from shared_utils.comfy.provision import tree_digest
 from shared_utils.comfy.runtime import Comfy, device_name, flags
 from shared_utils.settings import Settings
+from shared_utils.telemetry.reuse import looked_for
 
 T = TypeVar("T")
 
@@ -39,6 +40,7 @@ class Reuse:
         except TypeError:  # somebody's tensor file holds what can't be compared
             return work()
         found: T | None = self._cache.get(key)
+        looked_for(what, found is not None)
         if found is not None:
             return found
         before = self._doubts

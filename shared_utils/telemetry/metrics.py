@@ -91,6 +91,9 @@ class StageMetrics(Metrics):
             "vtryon_step_seconds", "An attempt that succeeded, by the file of its main model.", "stage", "model"
         )
         self._nodes = self.histogram("vtryon_node_seconds", "One run of a node of ComfyUI.", "stage", "node")
+        self._reuse = self.counter(
+            "vtryon_reuse", "Work looked for among what was done before.", "stage", "work", "found"
+        )
         self._loaded = self.gauge("vtryon_models_loaded", "Models in memory.", "kind")
         self._bytes = self.gauge("vtryon_models_bytes", "Memory that the loaded models take.", "kind")
 
@@ -125,6 +128,9 @@ class StageMetrics(Metrics):
 
     def ran(self, stage: str, node: str, seconds: float) -> None:
         self._nodes.labels(stage, node).observe(seconds)
+
+    def looked_for(self, stage: str, work: str, found: bool) -> None:
+        self._reuse.labels(stage, work, "yes" if found else "no").inc()
 
     def hold(self, models: Iterable[tuple[str, int]]) -> None:
         """The kind and the size of each model in memory; those of before are gone."""

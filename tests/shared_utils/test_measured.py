@@ -12,6 +12,7 @@ from shared_utils.errors import OutOfMemoryError
 from shared_utils.measured import NO_MODEL, Measured
 from shared_utils.stage import answer
 from shared_utils.telemetry.metrics import StageMetrics
+from shared_utils.telemetry.reuse import looked_for
 from tests.shared_utils.telemetry.test_metrics import values
 
 
@@ -41,6 +42,7 @@ class Stage:
             self.models.held = [Loaded("diffusion model", Path("unet"), 10, False)]
 
     def run(self, request: Sampler) -> Success:
+        looked_for("VAE", found=self.failing is None)
         with running("KSampler"):
             if self.failing:
                 raise self.failing
@@ -74,6 +76,8 @@ def test_attempts_nodes_and_models(stage: Stage, metrics: StageMetrics) -> None:
     assert found["vtryon_step_seconds_count", NO_MODEL, "sampling"] == 1
     assert found["vtryon_node_seconds_count", "KSampler", "sampling"] == 4
     assert found["vtryon_node_seconds_count", "UNETLoader", "sampling"] == 1
+    assert found["vtryon_reuse_total", "yes", "sampling", "VAE"] == 2
+    assert found["vtryon_reuse_total", "no", "sampling", "VAE"] == 2
     assert found["vtryon_models_bytes", "diffusion model"] == 10
     assert not [key for key in found if "there is none" in key]
 
