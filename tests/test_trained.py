@@ -29,10 +29,10 @@ class Made:
         self.person = str(examples / "person_masked.png")
         common = {"megapixels": MEGAPIXELS, "output_dir": str(folder)}
         self.latent = ask(stages.latent_encoder, image_path=self.person, **common)
-        self.encodings: dict[str, Any] = {}
+        self.encodings: dict[Any, Any] = {}
 
-    def by(self, garment: str = "garment.png", **sampler: Any) -> dict[str, Any]:
-        encoding = self._encoding(garment)
+    def by(self, garment: str = "garment.png", mask: Path | None = None, **sampler: Any) -> dict[str, Any]:
+        encoding = self._encoding(garment, mask)
         sampled = ask(
             self.stages.sampling,
             positive_encoding=encoding.positive_encoding_path,
@@ -55,12 +55,15 @@ class Made:
         area = (pictures[1] == (0, 255, 0)).all(axis=2)
         return quality_of(read(made["image"]), Drawn(pictures[0], area, pictures[2]))
 
-    def _encoding(self, garment: str) -> Any:
-        if garment not in self.encodings:
+    def _encoding(self, garment: str, mask: Path | None) -> Any:
+        key = garment, mask
+        if key not in self.encodings:
             common = {"megapixels": MEGAPIXELS, "output_dir": str(self.folder)}
             pictures = {"image1_path": self.person, "image2_path": str(self.examples / garment)}
-            self.encodings[garment] = ask(self.stages.text_encoder, **pictures, **common)
-        return self.encodings[garment]
+            if mask:
+                pictures["image3_path"] = str(mask)
+            self.encodings[key] = ask(self.stages.text_encoder, **pictures, **common)
+        return self.encodings[key]
 
 
 def read(file: Path) -> Picture:
@@ -121,6 +124,15 @@ def test_another_garment_gives_a_clearly_other_picture(made: Made, plain: dict[s
     other = made.by("garment_2.png", steps=1)  # enough to see which one it is, in a quarter of the time
     assert apart(plain, other) < 25
     assert made.quality(other, "garment_2.png").inside > LEAST_INSIDE
+
+
+def test_a_mask_as_the_page_sends_one_changes_nothing_to_speak_of(made: Made, tmp_path: Path) -> None:
+    area = (read(Path(made.person)) == (0, 255, 0)).all(axis=2)
+    mask = tmp_path / "mask.png"
+    Image.fromarray(area[..., None] * np.array((0, 255, 0), np.uint8)).save(mask)
+    quality = made.quality(made.by(mask=mask, steps=1))
+    assert quality.outside > LEAST_OUTSIDE
+    assert quality.inside > LEAST_INSIDE
 
 
 def test_without_the_lora_four_steps_do_not_suffice(made: Made, plain: dict[str, Any]) -> None:

@@ -175,7 +175,8 @@ def _lay_mlp(mlp: Any, first: Tensor, bias: Tensor, second: Tensor, last: Tensor
     mlp.net[2].bias.copy_(last)
 
 
-KINDS: list[Kind] = [{TARGET: 1}, {TARGET: 1, SMALL: 1}, {PERSON: 1}, {GARMENT: 1}]
+KINDS: list[Kind] = [{TARGET: 1}, {TARGET: 1, SMALL: 1}, {PERSON: 1}, {GARMENT: 1}, {}]
+"""The last is a third picture's, such as a mask, which nobody is to read."""
 
 
 def _lay_garment(block: Any) -> None:
