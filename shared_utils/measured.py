@@ -7,8 +7,8 @@ from shared_utils.contracts import Success
 from shared_utils.errors import InternalError, VtryonError
 from shared_utils.stage import Stage
 from shared_utils.telemetry.metrics import SUCCESS, StageMetrics
-from shared_utils.telemetry.nodes import nodes_told_to
-from shared_utils.telemetry.reuse import reuse_told_to
+from shared_utils.telemetry.nodes import nodes_ran
+from shared_utils.telemetry.reuse import looked_for
 
 MAIN_MODELS = ("unet_model_name", "clip_model_name", "vae_model_name")
 """The fields that name a model; the first that a request has names the one that its time is spent in."""
@@ -30,14 +30,14 @@ class Measured:
         metrics.serves(stage.name)
 
     def warm_up(self) -> None:
-        with nodes_told_to(self._ran):
+        with nodes_ran.to(self._ran):
             self._stage.warm_up()
         self._look()
 
     def run(self, request: Any) -> Success:
         outcome, began = InternalError.code, time.perf_counter()
         try:
-            with nodes_told_to(self._ran), reuse_told_to(self._looked_for):
+            with nodes_ran.to(self._ran), looked_for.to(self._looked_for):
                 response = self._stage.run(request)
             outcome = SUCCESS
         except VtryonError as error:

@@ -40,7 +40,7 @@ class Reuse:
         except TypeError:  # somebody's tensor file holds what can't be compared
             return work()
         found: T | None = self._cache.get(key)
-        looked_for(what, found is not None)
+        looked_for.tell(what, found is not None)
         if found is not None:
             return found
         before = self._doubts

@@ -42,7 +42,7 @@ class Stage:
             self.models.held = [Loaded("diffusion model", Path("unet"), 10, False)]
 
     def run(self, request: Sampler) -> Success:
-        looked_for("VAE", found=self.failing is None)
+        looked_for.tell("VAE", self.failing is None)
         with running("KSampler"):
             if self.failing:
                 raise self.failing

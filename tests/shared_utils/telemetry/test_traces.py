@@ -12,7 +12,7 @@ import pytest
 from shared_utils.settings import Settings
 from shared_utils.telemetry import traces
 from shared_utils.telemetry.logs import _job
-from shared_utils.telemetry.nodes import nodes_told_to, timed
+from shared_utils.telemetry.nodes import nodes_ran, timed
 from shared_utils.telemetry.traces import continued, outgoing, span, start_traces, stop_traces, tell
 from tests.shared_utils.telemetry.collector import Collector, collecting
 
@@ -118,7 +118,7 @@ def test_a_span_that_has_been(collector: Collector) -> None:
 
 def test_nodes_are_timed_and_traced(collector: Collector) -> None:
     told: list[str] = []
-    with span("sampling"), nodes_told_to(lambda node, _: told.append(node)), timed("KSampler"):
+    with span("sampling"), nodes_ran.to(lambda node, _: told.append(node)), timed("KSampler"):
         pass
     stop_traces()
     assert told == ["KSampler"]
