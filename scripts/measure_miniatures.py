@@ -4,10 +4,11 @@ services.
 A hundred try-ons with other seeds, patterns and a pose held out: portrait, landscape and square in turn, every fourth
 three at 1 megapixel, which takes twice as long, the others at 0.25; then areas painted by hand, another seed, another
 garment, and no LoRA. Prints a table and writes it to --output with a picture of each of the worst. What is measured
-already is not measured again, so it can be stopped and gone on with.
+already with these models is not measured again, so it can be stopped and gone on with.
 """
 
 import argparse
+import hashlib
 import os
 import sys
 from collections.abc import Sequence
@@ -118,16 +119,25 @@ def _varied_cases(drawings: Sequence[Path]) -> list[Case]:
 
 
 def _make_all(cases: Sequence[Case], models: Path, output: Path, processes: int) -> dict[Case, Path]:
-    pictures = {case: (output / "pictures" / f"{case.name.replace(' ', '_')}_{case.megapixels}.png") for case in cases}
+    # Other weights, other pictures.
+    folder = output / f"pictures_{_digest(models)}"
+    pictures = {case: folder / f"{case.name.replace(' ', '_')}_{case.megapixels}.png" for case in cases}
     missing = [(case, picture.resolve()) for case, picture in pictures.items() if not picture.exists()]
     if missing:
-        (output / "pictures").mkdir(parents=True, exist_ok=True)
+        folder.mkdir(parents=True, exist_ok=True)
         # Spawned: each starts a ComfyUI of its own.
         prepare = (models.resolve(), output.resolve())
         with ProcessPoolExecutor(processes, get_context("spawn"), _prepare, prepare) as pool:
             for _ in tqdm(pool.map(_make, missing), "try-ons", len(missing)):
                 pass
     return pictures
+
+
+def _digest(models: Path) -> str:
+    found = hashlib.sha256()
+    for file in sorted(models.rglob("*.safetensors")):
+        found.update(hashlib.sha256(file.read_bytes()).digest())
+    return found.hexdigest()[:8]
 
 
 _stages: dict[str, Any] = {}

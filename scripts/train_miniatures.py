@@ -22,7 +22,7 @@ from typing import Any
 
 import torch
 from miniatures.blocks import Blocks, fit_blocks
-from miniatures.checkpoints import state_of, write_checkpoints
+from miniatures.checkpoints import write_checkpoints
 from miniatures.clock import fit_clock
 from miniatures.composition import train_composition
 from miniatures.decoder import train_decoder
@@ -84,18 +84,20 @@ def main() -> None:
         type=Path,
         default=Path("out/training"),
         metavar="FOLDER",
-        help="where steps leave what they made; empty it to begin anew (default: %(default)s)",
+        help="where steps leave what they made, in a folder for each seed (default: %(default)s)",
     )
     parser.add_argument("--seed", type=int, default=0, help="of all that is left to chance (default: %(default)s)")
     parser.add_argument(
         "--quick", action="store_true", help="few drawings and steps, to see that it runs: what comes out is of no use"
     )
     given = parser.parse_args()
-    given.work.mkdir(parents=True, exist_ok=True)
-    run = Run(given.work, given.seed, "cuda" if torch.cuda.is_available() else "cpu", _comfy(given.work))
+    # What one run left must not be taken up by another that was asked for something else.
+    work = given.work / f"{'quick' if given.quick else 'full'}_{given.seed}"
+    work.mkdir(parents=True, exist_ok=True)
+    run = Run(work, given.seed, "cuda" if torch.cuda.is_available() else "cpu", _comfy(work))
     for file in train(run, given.output, QUICK if given.quick else FULL):
         print(f"wrote {file}  {file.stat().st_size:,} bytes")
-    print(f"The report is {given.work / 'report.md'}.")
+    print(f"The report is {work / 'report.md'}.")
 
 
 def _comfy(work: Path) -> Comfy:
@@ -131,8 +133,8 @@ def train(run: Run, output: Path, effort: Effort) -> list[Path]:
         output,
         run.seed,
         {
-            "diffusion_model.safetensors": state_of(model),
-            "vae.safetensors": state_of(vae),
+            "diffusion_model.safetensors": model.state_dict(),
+            "vae.safetensors": vae.state_dict(),
             "lora.safetensors": make_lora(),
         },
     )

@@ -12,7 +12,7 @@ from typing import get_args
 from PIL import Image
 
 from drawings.garment import Cuff, Fit, Garment, Pattern, draw_inside, draw_top
-from drawings.pen import SUPERSAMPLING, Colour, Point, finish, lay_over, new_pen
+from drawings.pen import SUPERSAMPLING, Colour, Pen, Point, finish, lay_over, new_pen
 from drawings.person import Arm, Person, draw_figure, worn_fit
 from drawings.picture import GREEN, room
 
@@ -78,6 +78,11 @@ def garment_laid(garment: Garment, fit: Fit, size: tuple[int, int], origin: Poin
     pen = new_pen(size, origin, UNIT)
     draw_inside(pen, garment, fit)
     draw_top(pen, garment, fit)
+    return on_white(pen)
+
+
+def on_white(pen: Pen) -> Image.Image:
+    """What the pen has drawn, lying on an off-white ground."""
     ground = Image.new("RGBA", pen.image.size, (238, 239, 240))
     lay_over(ground, pen.image, (3, 6), 7, 0.4)
     return finish(ground)

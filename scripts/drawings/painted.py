@@ -8,9 +8,9 @@ from math import cos, radians, sin
 
 from PIL import Image
 
-from drawings.dressing import UNIT, Dressing, dress, far_colour, garment_laid, some_colour, wider
+from drawings.dressing import UNIT, Dressing, dress, far_colour, garment_laid, on_white, some_colour, wider
 from drawings.garment import Garment, fabric
-from drawings.pen import SHADOW, Outline, Pen, Point, curve, finish, lay_over, limb, new_pen, symmetric
+from drawings.pen import SHADOW, SUPERSAMPLING, Outline, Pen, Point, curve, limb, new_pen, symmetric
 from drawings.person import Person, worn_fit
 
 
@@ -75,15 +75,14 @@ def _painted(
     chance = random.Random(f"room {seed}")
     wall = some_colour(chance)
     dressed = dress(person, person.top, size, origin, (wall, far_colour(chance, wall)))
-    stencil, box = new_pen(size, origin, UNIT).stencil(outline)
-    whole = Image.new("L", (size[0] * 4, size[1] * 4))
+    pen = new_pen(size, origin, UNIT)
+    stencil, box = pen.stencil(outline)
+    whole = Image.new("L", pen.image.size)
     whole.paste(stencil, box[:2])
-    return Dressing(dressed.person, whole.reduce(4).point([0] + [255] * 255), garment)
+    return Dressing(dressed.person, whole.reduce(SUPERSAMPLING).point([0] + [255] * 255), garment)
 
 
 def _laid(draw: Callable[[Pen], None], size: tuple[int, int], origin: Point) -> Image.Image:
     pen = new_pen(size, origin, UNIT)
     draw(pen)
-    ground = Image.new("RGBA", pen.image.size, (238, 239, 240))
-    lay_over(ground, pen.image, (3, 6), 7, 0.4)
-    return finish(ground)
+    return on_white(pen)

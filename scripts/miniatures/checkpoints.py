@@ -1,12 +1,12 @@
 """The three files that come out, each with a card that says what it is."""
 
 from pathlib import Path
-from typing import Any
 
 from safetensors.torch import save
 from torch import Tensor
 
 from shared_utils.artifacts.paths import write_whole
+from shared_utils.comfy.miniature import KEY
 
 FILES = {
     "diffusion_model.safetensors": "Diffusion model of the class of Qwen-Image-Edit: 8 blocks with one head of 128. "
@@ -16,7 +16,7 @@ FILES = {
     "lora.safetensors": "LoRA of rank 1 on the queries of the last four blocks. With it four steps suffice.",
 }
 CARD = {
-    "vtryon": "miniature, trained on drawings: a toy that knows only its own drawings",
+    KEY: "miniature, trained on drawings: a toy that knows only its own drawings",
     "license": "the same as vtryon's",
     "trained on": "drawings made by scripts/drawings: flat figures in T-shirts, none of them a person",
     "can": "dress such a figure in a garment that lies where it will be worn, in a picture of 824 x 1272, 1272 x 824 "
@@ -34,8 +34,3 @@ def write_checkpoints(folder: Path, seed: int, tensors: dict[str, dict[str, Tens
         card = {**CARD, "description": description, "made by": f"scripts/train_miniatures.py --seed {seed}"}
         write_whole({folder / name: save(stored, metadata=card)})
     return [folder / name for name in FILES]
-
-
-def state_of(model: Any) -> dict[str, Tensor]:
-    tensors: dict[str, Tensor] = model.state_dict()
-    return tensors

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from contact_sheet import contact_sheet
 from PIL import Image
 
 from miniatures.blocks import Blocks
@@ -20,8 +21,6 @@ from miniatures.drawn import Drawn, Picture
 from miniatures.quality import Quality, psnr, quality_of
 
 SHOWN = 3
-COLUMN = 320
-"""Pixels."""
 
 
 def write_report(
@@ -31,8 +30,9 @@ def write_report(
     dressed = [(each, _decoded(vae, _dressed(blocks, layers, each))) for each in held_out]
     qualities = [quality_of(made, each) for each, made in dressed]
     everywhere = [psnr(made, _like(picture, made), np.ones(made.shape[:2], bool)) for picture, made in decoded]
-    _sheet(work / "decoder.png", decoded[:SHOWN])
-    _sheet(work / "composition.png", [(each.masked, each.garment, made) for each, made in dressed[:SHOWN]])
+    _sheet(work / "decoder.png", ("drawn", "encoded and decoded"), decoded[:SHOWN])
+    rows = [(each.masked, each.garment, made) for each, made in dressed[:SHOWN]]
+    _sheet(work / "composition.png", ("area to dress", "garment", "result"), rows)
     (work / "report.md").write_text(_text(everywhere, qualities, files), "utf-8")
 
 
@@ -74,15 +74,6 @@ def _like(picture: Picture, other: Picture) -> Picture:
     return picture[: other.shape[0], : other.shape[1]]
 
 
-def _sheet(file: Path, rows: Sequence[Sequence[Picture]]) -> None:
-    """Pictures in rows, side by side."""
-    heights = [max(round(COLUMN * p.shape[0] / p.shape[1]) for p in row) for row in rows]
-    sheet = Image.new("RGB", (COLUMN * max(len(row) for row in rows), sum(heights)), "white")
-    top = 0
-    for row, height in zip(rows, heights, strict=True):
-        for column, picture in enumerate(row):
-            small = Image.fromarray(picture)
-            small.thumbnail((COLUMN, height))
-            sheet.paste(small, (column * COLUMN, top))
-        top += height
-    sheet.save(file)
+def _sheet(file: Path, captions: Sequence[str], rows: Sequence[Sequence[Picture]]) -> None:
+    cells = [[(c, Image.fromarray(p)) for c, p in zip(captions, row, strict=True)] for row in rows]
+    contact_sheet(cells).save(file)

@@ -163,4 +163,6 @@ def test_the_command_makes_three_checkpoints_with_cards_and_what_to_look_at(tmp_
     for file in files:
         with safe_open(file, framework="numpy") as opened:
             assert {"vtryon", "can", "cannot", "trained on", "made by"} <= opened.metadata().keys()
-    assert {"report.md", "decoder.png", "composition.png"} <= {file.name for file in (tmp_path / "work").iterdir()}
+    assert {"report.md", "decoder.png", "composition.png"} <= {
+        file.name for file in (tmp_path / "work" / "quick_0").iterdir()
+    }
