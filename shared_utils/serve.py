@@ -8,14 +8,13 @@ from importlib import import_module
 from typing import Any, Protocol
 
 from shared_utils.comfy.loader import Models
+from shared_utils.signals import STOPPED
 from shared_utils.stage import Stage
 from shared_utils.telemetry.logs import start_logging
 from shared_utils.telemetry.traces import start_traces
 
 log = logging.getLogger("vtryon.serve")
 
-STOPPED = 130
-"""What shells report of a command that was stopped by Ctrl-C."""
 WAYS_IN = {
     "standalone": "cli.standalone",
     "kafka": "kafka.command",

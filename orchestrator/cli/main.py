@@ -11,12 +11,10 @@ from orchestrator.cli import dlq, doctor, kafka, models, submit, topics, triton,
 from shared_utils import __version__
 from shared_utils.errors import VtryonError
 from shared_utils.settings import Settings
+from shared_utils.signals import STOPPED
 from shared_utils.telemetry.logs import start_logging
 from shared_utils.transports.kafka.client import explained
 from shared_utils.transports.kafka.settings import KafkaSettings
-
-STOPPED = 130
-"""What shells report of a command that was stopped by Ctrl-C."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -19,6 +19,7 @@ from orchestrator.config import Config
 from orchestrator.listening import Listener
 from shared_utils.errors import InvalidRequestError
 from shared_utils.settings import Settings
+from shared_utils.signals import STOPPED
 from shared_utils.telemetry.traces import span, start_traces
 from shared_utils.transports.kafka import topics
 from shared_utils.transports.kafka.codecs import make_codec
@@ -29,8 +30,6 @@ OF_ONE = ("correlation_id", "request_id", "output_filename")
 """What several try-ons can't share."""
 OUTPUT = Path("output")
 """The folder that pictures of Triton's are put in."""
-STOPPED = 130
-"""What shells report of a command that was stopped by Ctrl-C."""
 Left = Callable[[Sequence[str], argparse.Namespace], None]
 """Says what becomes of try-ons that have not ended."""
 
