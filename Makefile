@@ -1,7 +1,7 @@
 # Every check is one command, the same at a desk and in CI.
 .DEFAULT_GOAL := help
 .PHONY: help setup demo page triton test test-kafka test-browser test-triton test-deploy test-images test-printed chaos \
-        bench bench-gpu bench-load bench-kafka bench-memory bench-gateway bench-triton test-bench lint format lock examples miniatures bench-miniatures schemas release clean
+        bench bench-gpu bench-load bench-tried bench-kafka bench-memory bench-gateway bench-triton test-bench lint format lock examples miniatures bench-miniatures schemas release clean
 
 BIN := .venv/bin
 READY := .venv/.ready
@@ -70,6 +70,9 @@ bench-gpu: $(READY)  ## the same at full size on an NVIDIA GPU, on random checkp
 
 bench-load: $(READY)  ## measure waiting under random arrivals, and 1 to 8 workers; needs Java and Maven
 	@$(BIN)/python benchmarks/bench_load.py --curve docs/growth.png
+
+bench-tried: $(READY)  ## measure what changes bits or was not built: attention, number types, batches, compiling
+	@$(BIN)/python benchmarks/bench_tried.py
 
 bench-kafka: $(READY)  ## measure the orchestrator on Apache Kafka; needs Java and Maven
 	@$(BIN)/python benchmarks/bench_kafka.py

@@ -7,7 +7,6 @@ apart      the same with four workers of one stage each
 """
 
 import json
-import subprocess
 import time
 import uuid
 from collections.abc import Callable, Iterator, Sequence
@@ -20,13 +19,13 @@ from bench_kafka import Bench, reader_of
 from comfy_server import ComfyServer
 from embedded import SETTINGS, embedded_kafka
 from footprint import tree
+from kept import Kept
 from node_seconds import gpu_mb, in_a_row, metrics_port, seconds_of, since
-from processes import END_SECONDS, ROOT, Child, all_stopped, environment, python
+from processes import ROOT, Child, all_stopped, environment, python
 from scenarios import Asked
 from ways import OF_THE_USER, Job, working
 from workflow import api_prompt
 
-from shared_utils.children import ending_with_us
 from shared_utils.transports.kafka import topics
 from shared_utils.transports.kafka.client import make_producer
 from shared_utils.transports.kafka.messages import JsonCodec
@@ -120,8 +119,8 @@ class Stock:
 class Monolith:
     """One job after the other."""
 
-    def __init__(self, process: "subprocess.Popen[str]", folder: Path) -> None:
-        self._process, self._folder = process, folder
+    def __init__(self, kept: Kept, folder: Path) -> None:
+        self._kept, self._folder = kept, folder
 
     def do(self, asked: Sequence[Asked]) -> Done:
         begin = time.perf_counter()
@@ -133,18 +132,10 @@ class Monolith:
     def _done(self, asked: Asked) -> dict[str, Any]:
         told = {"person": str(asked.person), "garment": str(asked.garment), "seed": asked.seed, "steps": asked.steps}
         told |= {"megapixels": asked.megapixels, "output": str(self._folder / str(asked.number))}
-        if self._process.stdin is None or self._process.stdout is None:
-            raise RuntimeError("the monolith was started without pipes")
-        self._process.stdin.write(json.dumps(told) + "\n")
-        self._process.stdin.flush()
-        line = self._process.stdout.readline()
-        if not line:
-            raise RuntimeError(f"the monolith ended; what it said is in {self._folder / 'monolith.log'}")
-        answer: dict[str, Any] = json.loads(line)
-        return answer
+        return self._kept.ask(json.dumps(told))
 
     def parts(self) -> dict[str, list[int]]:
-        return {"monolith": tree([self._process.pid])}
+        return {"monolith": tree([self._kept.pid])}
 
     def gpu_mb(self) -> dict[str, float]:
         return {}
@@ -240,27 +231,8 @@ def stock(world: World) -> Iterator[Side]:
 def monolith(world: World) -> Iterator[Side]:
     folder = world.of("monolith")
     own = environment("", folder, **world.settings("monolith")) | {"PYTHONPATH": f"{ROOT}:{ROOT / 'scripts'}"}
-    with (folder / "monolith.log").open("wb") as log:
-        process = subprocess.Popen(
-            ending_with_us(python(str(ROOT / "benchmarks" / "kept_monolith.py"))),
-            cwd=ROOT,
-            env=own,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=log,
-            text=True,
-        )
-    try:
-        yield Monolith(process, folder)
-    finally:
-        for pipe in (process.stdin, process.stdout):
-            if pipe is not None:
-                pipe.close()
-        try:
-            process.wait(END_SECONDS)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
+    with Kept(python(str(ROOT / "benchmarks" / "kept_monolith.py")), own, folder / "monolith.log") as kept:
+        yield Monolith(kept, folder)
 
 
 @contextmanager

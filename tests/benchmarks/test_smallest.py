@@ -48,6 +48,30 @@ def test_the_one_for_gpus_on_a_cpu(tmp_path: Path) -> None:
     assert found["start, seconds"].keys() == {"monolith", "apart"}
 
 
+@pytest.mark.bench
+def test_what_was_tried(tmp_path: Path) -> None:
+    few = ("--megapixels", "0.04", "--steps", "1", "--passes", "1", "--no-compile", "--memory", "")
+    shown, found = run(tmp_path, "bench_tried", "--smallest", *few)
+    assert "COMFYUI_ATTENTION=auto" in shown
+    pictures = {row["what"]: row["dB"] for row in found["settings"]}
+    assert pictures["as make sets it"] is None
+    assert pictures["glibc's allocator as it is"] is None  # it changes no bit
+    assert pictures["COMFYUI_DTYPE=bf16"] < 60
+    assert [row["what"] for row in found["sampler"]] == ["alone", "batch 2", "batch 4"]
+    assert [row["what"] for row in found["files"]] == ["the temporary folder"]
+
+
+def test_memory_without_java(tmp_path: Path) -> None:
+    command = [sys.executable, str(ROOT / "benchmarks" / "worker_memory.py"), "--embedded"]
+    few = ("--tryons", "20", "--seconds", "0.1")
+    ran = subprocess.run([*command, *few], capture_output=True, text=True, timeout=SECONDS, check=False, cwd=tmp_path)
+    # Whether so few leave it flat is chance; the last line says what the exit code does.
+    flat = ran.stdout.splitlines()[-1] == "flat"
+    assert ran.returncode == (0 if flat else 1), ran.stderr[-3000:] + ran.stdout[-3000:]
+    assert ran.stdout.count("at rest") == 2 * len(("worker", "orchestrator"))
+    assert f"\n{20:>8}  " in ran.stdout
+
+
 def test_load_without_java(tmp_path: Path) -> None:
     few = ("--tryons", "12", "--loads", "50", "--growth", "1", "2", "--tryons-each", "6", "--passes", "1")
     curve = tmp_path / "curve.png"

@@ -1,0 +1,196 @@
+"""What could make a try-on faster, but changes its bits or was not built: how much it would bring on this machine, and
+how far the picture would be from the one as it is.
+
+First the whole workflow in one process under other settings, then the sampler alone, batched and compiled, and what
+it costs to hand tensors over in files. All of a group are up at once, asked in turn and one at a time.
+"""
+
+import argparse
+import json
+import math
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import replace
+from itertools import count
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import numpy as np
+from bench import ALLOCATOR, ATTENTION, SMALLEST, miniatures_in, settle, world_in
+from comparison import say
+from kept import Kept
+from machine import described
+from new_pictures import GARMENT, PERSON
+from PIL import Image
+from processes import ROOT, end_in_order, environment, python
+from scenarios import Asked
+from sides import World, monolith
+
+AS_IT_IS = "as make sets it"
+WHOLE: dict[str, dict[str, str]] = {
+    AS_IT_IS: {},
+    "glibc's allocator as it is": dict.fromkeys(ALLOCATOR, ""),
+    "COMFYUI_ATTENTION=auto": {"COMFYUI_ATTENTION": "auto"},
+    "COMFYUI_ATTENTION=split": {"COMFYUI_ATTENTION": "split"},
+    "COMFYUI_ATTENTION=quad": {"COMFYUI_ATTENTION": "quad"},
+    "COMFYUI_DTYPE=bf16": {"COMFYUI_DTYPE": "bf16"},
+}
+"""Settings for the whole workflow; an empty value takes one away."""
+SAMPLER = ("alone", "batch 2", "batch 4", "compiled")
+
+
+def of_variant(world: World, number: int, settings: dict[str, str]) -> World:
+    user = {name: value for name, value in {**world.user, **settings}.items() if value}
+    return replace(world, folder=world.folder / f"variant-{number}", user=user)
+
+
+def whole(world: World, given: argparse.Namespace) -> list[dict[str, Any]]:
+    """One try-on under each setting, in turn."""
+    milliseconds: dict[str, list[float]] = {name: [] for name in WHOLE}
+    pictures: dict[str, np.ndarray[Any, Any]] = {}
+    numbers = count(1)
+    with ExitStack() as stack:
+        sides = {
+            name: stack.enter_context(monolith(of_variant(world, number, settings)))
+            for number, (name, settings) in enumerate(WHOLE.items())
+        }
+        for turn in range(given.passes + 1):
+            for name in sides if turn % 2 else reversed(sides):
+                asked = Asked(next(numbers), PERSON, GARMENT, 7, given.megapixels, given.steps)
+                done = sides[name].do([asked])
+                if turn:  # in the first, models are loaded
+                    milliseconds[name].append(done.wall_ms)
+                with Image.open(done.pictures[asked.number]) as opened:
+                    pictures[name] = np.asarray(opened.convert("RGB"), dtype=np.float64)
+            say(f"settings: {turn} of {given.passes}")
+    first = median(milliseconds[AS_IT_IS])
+    return [
+        {
+            "what": name,
+            "ms": median(found),
+            "ratio": first / median(found),
+            "dB": decibels(pictures[name], pictures[AS_IT_IS]),
+        }
+        for name, found in milliseconds.items()
+    ]
+
+
+def decibels(picture: np.ndarray[Any, Any], reference: np.ndarray[Any, Any]) -> float | None:
+    """How near one picture is to the other; None if they are the same."""
+    error = float(np.mean((picture - reference) ** 2))
+    return 10 * math.log10(255**2 / error) if error else None
+
+
+@contextmanager
+def kept_sampler(world: World, given: argparse.Namespace) -> Iterator[Kept]:
+    """It starts from what the monolith has made."""
+    folder = world.of("sampler")
+    own = environment("", folder, **world.settings("sampler")) | {"PYTHONPATH": f"{ROOT}:{ROOT / 'scripts'}"}
+    pictures = ("--person", str(PERSON), "--garment", str(GARMENT), "--megapixels", str(given.megapixels))
+    arguments = (*pictures, "--steps", "1", "--output", str(folder))
+    made = subprocess.run(
+        python(str(ROOT / "scripts" / "monolith.py"), *arguments),
+        env=own,
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if made.returncode:
+        raise RuntimeError(f"scripts/monolith.py failed: {made.stderr[-2000:]}")
+    program = str(ROOT / "benchmarks" / "kept_sampler.py")
+    with Kept(python(program, str(folder), str(given.steps)), own, folder / "sampler.log") as kept:
+        yield kept
+
+
+def sampler(world: World, given: argparse.Namespace) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """The sampler in each way, and the files in each folder."""
+    ways = [way for way in SAMPLER if way != "compiled" or not given.no_compile]
+    with ExitStack() as stack:
+        folders = {"the temporary folder": str(world.of("files"))}
+        if given.memory:
+            folders[given.memory] = stack.enter_context(tempfile.TemporaryDirectory(dir=given.memory))
+        answers: dict[str, list[dict[str, Any]]]
+        answers = {way: [] for way in [*ways, *(f"files {folder}" for folder in folders.values())]}
+        kept = stack.enter_context(kept_sampler(world, given))
+        for turn in range(given.passes + 1):
+            for way, found in answers.items():
+                found.append(kept.ask(way))
+            say(f"sampler: {turn} of {given.passes}")
+    alone = median(answer["ms"] for answer in answers["alone"][1:])
+    sampled = [
+        {
+            "what": way,
+            "first ms": answers[way][0]["ms"],
+            "ms": median(answer["ms"] for answer in answers[way][1:]),
+            "ratio": alone / median(answer["ms"] for answer in answers[way][1:]),
+            "off": max(answer["off"] for answer in answers[way]),
+        }
+        for way in ways
+    ]
+    files = [
+        {"what": what} | {name: median(answer[name] for answer in answers[f"files {folder}"][1:]) for name in HANDED}
+        for what, folder in folders.items()
+    ]
+    return sampled, files
+
+
+HANDED = ("write ms", "read ms", "MB")
+
+
+def table(found: dict[str, list[dict[str, Any]]], given: argparse.Namespace) -> str:
+    lines = [f"{f'one try-on, {given.megapixels:g} megapixels':<34}{'s':>8}{'times':>8}   picture"]
+    for row in found["settings"]:
+        picture = "the same pixels" if row["dB"] is None else f"{row['dB']:.1f} dB from it"
+        lines.append(f"{row['what']:<34}{row['ms'] / 1000:>8.2f}{row['ratio']:>8.2f}   {picture}")
+    lines += ["", f"{'sampler, each picture':<34}{'s':>8}{'times':>8}{'first, s':>10}   latent"]
+    for row in found["sampler"]:
+        latent = "the same bits" if row["off"] == 0 else f"up to {row['off']:.2g} off"
+        times = f"{row['ms'] / 1000:>8.2f}{row['ratio']:>8.2f}{row['first ms'] / 1000:>10.2f}"
+        lines.append(f"{row['what']:<34}{times}   {latent}")
+    lines += ["", f"{'what the stages hand over':<34}{'MB':>8}{'write, ms':>11}{'read, ms':>10}"]
+    lines += [
+        f"{row['what']:<34}{row['MB']:>8.1f}{row['write ms']:>11.1f}{row['read ms']:>10.1f}" for row in found["files"]
+    ]
+    return "\n".join(lines)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--megapixels", type=float, default=0.25, help="(default: %(default)g)")
+    parser.add_argument("--steps", type=int, default=4, help="of the sampler (default: %(default)s)")
+    parser.add_argument("--passes", type=int, default=3, help="that are counted (default: %(default)s)")
+    parser.add_argument("--no-compile", action="store_true", help="leave out what needs a C++ compiler")
+    parser.add_argument(
+        "--memory",
+        default="/dev/shm",  # noqa: S108  a folder of its own is made in it
+        metavar="DIR",
+        help="a folder in memory; '' for none (default: %(default)s)",
+    )
+    parser.add_argument("--smallest", action="store_true", help="models smaller than the miniatures, as the tests have")
+    parser.add_argument("--output", type=Path, default=Path("out/bench_tried.json"), help="(default: %(default)s)")
+    given = parser.parse_args(arguments)
+    end_in_order()
+    settle(plain=False)
+    machine = described()
+    with tempfile.TemporaryDirectory(prefix="vtryon-bench-") as made:
+        folder = Path(made)
+        models = Path(os.environ.get("MODEL_DIR") or folder / "models").resolve()
+        if not os.environ.get("MODEL_DIR"):
+            miniatures_in(models, SMALLEST if given.smallest else None)
+        world = world_in(folder, models)
+        found = {"settings": whole(world, given)}
+        found["sampler"], found["files"] = sampler(world, given)
+    print(table(found, given))
+    given.output.parent.mkdir(parents=True, exist_ok=True)
+    given.output.write_text(json.dumps({"machine": machine, **ATTENTION, **found}, indent=2) + "\n", encoding="utf-8")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
