@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any
 from shared_utils import errors
 from shared_utils.comfy import nodes
 from shared_utils.comfy.miniature import is_miniature, kind_of
-from shared_utils.comfy.runtime import Comfy, busy, open_folders, start
+from shared_utils.comfy.one_thread import busy
+from shared_utils.comfy.runtime import Comfy, open_folders, start
 from shared_utils.errors import ModelInvalidError, ModelNotFoundError, failing_as
 from shared_utils.settings import Settings
 

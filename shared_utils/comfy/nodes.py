@@ -4,11 +4,11 @@ So a chain reads like the workflow, and goes on working when a release of ComfyU
 """
 
 import inspect
-from contextlib import nullcontext
 from typing import Any
 
+from shared_utils.comfy.one_thread import busy, on_the_nodes_thread
 from shared_utils.comfy.progress import running
-from shared_utils.comfy.runtime import Comfy, busy
+from shared_utils.comfy.runtime import Comfy
 from shared_utils.errors import ComfyUIInitializationError
 
 # Nodes that are not in ComfyUI's nodes.py, and the module that has them.
@@ -26,13 +26,20 @@ def run(comfy: Comfy, node: Any, **inputs: Any) -> Any:
     """Run a node, given by its name or as one that was made before, and return its first output.
 
     None of the nodes that we use has another output that we need."""
-    import torch  # noqa: PLC0415  where nothing runs, nothing of it is needed
-
     name = node if isinstance(node, str) else type(node).__name__
     if isinstance(node, str):
         node = make(comfy, node)
+    if name in ASIDE:
+        return _run(node, name, inputs)
+    with busy:
+        return on_the_nodes_thread(lambda: _run(node, name, inputs))
+
+
+def _run(node: Any, name: str, inputs: dict[str, Any]) -> Any:
+    import torch  # noqa: PLC0415  where nothing runs, nothing of it is needed
+
     complete = {**_defaults(type(node), inputs), **inputs}
-    with nullcontext() if name in ASIDE else busy, running(name), torch.inference_mode():
+    with running(name), torch.inference_mode():
         new_style = hasattr(node, "define_schema")
         outcome = node.execute(**complete) if new_style else getattr(node, node.FUNCTION)(**complete)
     return _first(outcome)

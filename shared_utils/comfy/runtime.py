@@ -9,7 +9,6 @@ import logging
 import os
 import sys
 import tempfile
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -18,6 +17,7 @@ from types import ModuleType
 from typing import Any
 
 from shared_utils.comfy import sizes
+from shared_utils.comfy.one_thread import busy
 from shared_utils.comfy.progress import comfy_hook
 from shared_utils.comfy.provision import find_tree
 from shared_utils.errors import ComfyUIInitializationError, VtryonError, first_line
@@ -43,9 +43,6 @@ class Comfy:
     def module(self, name: str) -> Any:
         return importlib.import_module(name)
 
-
-busy = threading.RLock()
-"""ComfyUI keeps its state in globals: one node runs at a time in a process."""
 
 _started: Comfy | None = None
 

@@ -5,6 +5,7 @@ import logging
 from collections.abc import Sequence
 from contextlib import closing
 
+from shared_utils.comfy.one_thread import lend_this_thread
 from shared_utils.errors import VtryonError
 from shared_utils.signals import stopped_by_signals
 from shared_utils.stage import Stage
@@ -47,7 +48,7 @@ def run_files(stage: Stage, arguments: Sequence[str] | None = None) -> int:
             reachable(settings, worker.health, worker.metrics.text),
         ):
             log.info("%s waits for jobs in %s", stage.name, settings.files_inbox)
-            worker.run(stopping)
+            lend_this_thread(lambda: worker.run(stopping))
     except VtryonError as failed:
         log.error("%s: %s", failed.code, failed.message)  # noqa: TRY400  the message says it all
         return 1

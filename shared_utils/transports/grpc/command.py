@@ -4,6 +4,7 @@ import argparse
 import logging
 from collections.abc import Sequence
 
+from shared_utils.comfy.one_thread import lend_this_thread
 from shared_utils.errors import VtryonError
 from shared_utils.signals import stopped_by_signals
 from shared_utils.stage import Stage
@@ -42,7 +43,7 @@ def run_grpc(stage: Stage, arguments: Sequence[str] | None = None) -> int:
             server.health.ends_with(stopping)
             log.info("%s listens on %s:%d", stage.name, settings.grpc_host, server.port)
             server.turns.warm.add_done_callback(lambda warm: stopping.set() if warm.exception() else None)
-            stopping.wait()
+            lend_this_thread(stopping.wait)
             if server.turns.warm.done():
                 server.turns.warm.result()
     except VtryonError as failed:

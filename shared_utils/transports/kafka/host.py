@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
 
+from shared_utils.comfy.one_thread import lend_this_thread
 from shared_utils.errors import InternalError, InvalidRequestError, VtryonError, first_line
 from shared_utils.measured import Measured
 from shared_utils.signals import stopped_by_signals
@@ -50,7 +51,7 @@ def run_workers(stages: Sequence[Stage], settings: WorkerSettings) -> None:
             groups = {names.group: [names.requests] for names in (Names.of(stage.name, settings) for stage in stages)}
             stack.enter_context(watched_lag(settings, groups, metrics))
             shared = _Shared(settings, codec, cancels, metrics, DeadLetters(metrics), stopping, [])
-            _serve_all(served, shared)
+            lend_this_thread(lambda: _serve_all(served, shared))
     if shared.failures:
         raise shared.failures[0]
 

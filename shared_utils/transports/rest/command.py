@@ -4,6 +4,7 @@ import argparse
 import logging
 from collections.abc import Sequence
 
+from shared_utils.comfy.one_thread import lend_this_thread
 from shared_utils.errors import VtryonError
 from shared_utils.signals import stopped_by_signals
 from shared_utils.stage import Stage
@@ -34,7 +35,7 @@ def run_rest(stage: Stage, arguments: Sequence[str] | None = None) -> int:
     settings = rest_settings(stage.name, arguments)
     try:
         with stopped_by_signals() as stopping:
-            serve_stage(stage, settings, stopping)
+            lend_this_thread(lambda: serve_stage(stage, settings, stopping))
     except VtryonError as failed:
         log.error("%s: %s", failed.code, failed.message)  # noqa: TRY400  the message says it all
         return 1
