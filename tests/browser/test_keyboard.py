@@ -18,7 +18,7 @@ def test_painting_with_arrows_and_space(screen: Screen, examples: Path) -> None:
     keys.press("Space")
     spot = screen.painted()
     assert spot > 0
-    expect(screen.page.locator("#said")).to_have_text("Painted at 50 % from the left, 38 % from the top.")
+    expect(screen.page.locator("#said")).to_have_text("Painted at 50 % from the left, 32 % from the top.")
 
     keys.down("Space")
     for _ in range(4):
