@@ -1,8 +1,9 @@
 """What could make a try-on faster, but changes its bits or was not built: how much it would bring on this machine, and
 how far the picture would be from the one as it is.
 
-First the whole workflow in one process under other settings, then the sampler alone, batched and compiled, and what
-it costs to hand tensors over in files. All of a group are up at once, asked in turn and one at a time.
+First the whole workflow in one process under other settings, then parts of it: the sampler alone, batched and compiled,
+the VAE on another thread, and what it costs to hand tensors over in files. All of a group are up at once, asked in turn
+and one at a time.
 """
 
 import argparse
@@ -41,7 +42,11 @@ WHOLE: dict[str, dict[str, str]] = {
     "COMFYUI_DTYPE=bf16": {"COMFYUI_DTYPE": "bf16"},
 }
 """Settings for the whole workflow; an empty value takes one away."""
-SAMPLER = ("alone", "batch 2", "batch 4", "compiled")
+PARTS = {
+    "sampler, each picture": ("alone", "batch 2", "batch 4", "compiled"),
+    "VAE decode": ("decode", "elsewhere"),
+}
+"""In each the first is what vtryon does."""
 
 
 def of_variant(world: World, number: int, settings: dict[str, str]) -> World:
@@ -87,10 +92,10 @@ def decibels(picture: np.ndarray[Any, Any], reference: np.ndarray[Any, Any]) -> 
 
 
 @contextmanager
-def kept_sampler(world: World, given: argparse.Namespace) -> Iterator[Kept]:
+def kept_parts(world: World, given: argparse.Namespace) -> Iterator[Kept]:
     """It starts from what the monolith has made."""
-    folder = world.of("sampler")
-    own = environment("", folder, **world.settings("sampler")) | {"PYTHONPATH": f"{ROOT}:{ROOT / 'scripts'}"}
+    folder = world.of("parts")
+    own = environment("", folder, **world.settings("parts")) | {"PYTHONPATH": f"{ROOT}:{ROOT / 'scripts'}"}
     pictures = ("--person", str(PERSON), "--garment", str(GARMENT), "--megapixels", str(given.megapixels))
     arguments = (*pictures, "--steps", "1", "--output", str(folder))
     made = subprocess.run(
@@ -103,41 +108,38 @@ def kept_sampler(world: World, given: argparse.Namespace) -> Iterator[Kept]:
     )
     if made.returncode:
         raise RuntimeError(f"scripts/monolith.py failed: {made.stderr[-2000:]}")
-    program = str(ROOT / "benchmarks" / "kept_sampler.py")
-    with Kept(python(program, str(folder), str(given.steps)), own, folder / "sampler.log") as kept:
+    program = str(ROOT / "benchmarks" / "kept_parts.py")
+    with Kept(python(program, str(folder), str(given.steps)), own, folder / "parts.log") as kept:
         yield kept
 
 
-def sampler(world: World, given: argparse.Namespace) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
-    """The sampler in each way, and the files in each folder."""
-    ways = [way for way in SAMPLER if way != "compiled" or not given.no_compile]
+def parts(world: World, given: argparse.Namespace) -> dict[str, list[dict[str, Any]]]:
+    """Each part in each way, and the files in each folder."""
+    ways = {part: [way for way in some if not (given.no_compile and way == "compiled")] for part, some in PARTS.items()}
     with ExitStack() as stack:
         folders = {"the temporary folder": str(world.of("files"))}
         if given.memory:
             folders[given.memory] = stack.enter_context(tempfile.TemporaryDirectory(dir=given.memory))
-        answers: dict[str, list[dict[str, Any]]]
-        answers = {way: [] for way in [*ways, *(f"files {folder}" for folder in folders.values())]}
-        kept = stack.enter_context(kept_sampler(world, given))
+        asked = [*(way for some in ways.values() for way in some), *(f"files {folder}" for folder in folders.values())]
+        answers: dict[str, list[dict[str, Any]]] = {each: [] for each in asked}
+        kept = stack.enter_context(kept_parts(world, given))
         for turn in range(given.passes + 1):
-            for way, found in answers.items():
-                found.append(kept.ask(way))
-            say(f"sampler: {turn} of {given.passes}")
-    alone = median(answer["ms"] for answer in answers["alone"][1:])
-    sampled = [
-        {
-            "what": way,
-            "first ms": answers[way][0]["ms"],
-            "ms": median(answer["ms"] for answer in answers[way][1:]),
-            "ratio": alone / median(answer["ms"] for answer in answers[way][1:]),
-            "off": max(answer["off"] for answer in answers[way]),
-        }
-        for way in ways
-    ]
-    files = [
+            for each in asked:
+                answers[each].append(kept.ask(each))
+            say(f"parts: {turn} of {given.passes}")
+    found = {part: [_row(way, answers[way], answers[some[0]]) for way in some] for part, some in ways.items()}
+    found["files"] = [
         {"what": what} | {name: median(answer[name] for answer in answers[f"files {folder}"][1:]) for name in HANDED}
         for what, folder in folders.items()
     ]
-    return sampled, files
+    return found
+
+
+def _row(way: str, answers: list[dict[str, Any]], reference: list[dict[str, Any]]) -> dict[str, Any]:
+    """The first answer has in it what is done once."""
+    usual, own = (median(answer["ms"] for answer in each[1:]) for each in (reference, answers))
+    off = max(answer["off"] for answer in answers)
+    return {"what": way, "first ms": answers[0]["ms"], "ms": own, "ratio": usual / own, "off": off}
 
 
 HANDED = ("write ms", "read ms", "MB")
@@ -148,11 +150,12 @@ def table(found: dict[str, list[dict[str, Any]]], given: argparse.Namespace) -> 
     for row in found["settings"]:
         picture = "the same pixels" if row["dB"] is None else f"{row['dB']:.1f} dB from it"
         lines.append(f"{row['what']:<34}{row['ms'] / 1000:>8.2f}{row['ratio']:>8.2f}   {picture}")
-    lines += ["", f"{'sampler, each picture':<34}{'s':>8}{'times':>8}{'first, s':>10}   latent"]
-    for row in found["sampler"]:
-        latent = "the same bits" if row["off"] == 0 else f"up to {row['off']:.2g} off"
-        times = f"{row['ms'] / 1000:>8.2f}{row['ratio']:>8.2f}{row['first ms'] / 1000:>10.2f}"
-        lines.append(f"{row['what']:<34}{times}   {latent}")
+    for part in PARTS:
+        lines += ["", f"{part:<34}{'s':>8}{'times':>8}{'first, s':>10}   result"]
+        for row in found[part]:
+            result = "the same bits" if row["off"] == 0 else f"up to {row['off']:.2g} off"
+            times = f"{row['ms'] / 1000:>8.2f}{row['ratio']:>8.2f}{row['first ms'] / 1000:>10.2f}"
+            lines.append(f"{row['what']:<34}{times}   {result}")
     lines += ["", f"{'what the stages hand over':<34}{'MB':>8}{'write, ms':>11}{'read, ms':>10}"]
     lines += [
         f"{row['what']:<34}{row['MB']:>8.1f}{row['write ms']:>11.1f}{row['read ms']:>10.1f}" for row in found["files"]
@@ -184,8 +187,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if not os.environ.get("MODEL_DIR"):
             miniatures_in(models, SMALLEST if given.smallest else None)
         world = world_in(folder, models)
-        found = {"settings": whole(world, given)}
-        found["sampler"], found["files"] = sampler(world, given)
+        found = {"settings": whole(world, given), **parts(world, given)}
     print(table(found, given))
     given.output.parent.mkdir(parents=True, exist_ok=True)
     given.output.write_text(json.dumps({"machine": machine, **ATTENTION, **found}, indent=2) + "\n", encoding="utf-8")

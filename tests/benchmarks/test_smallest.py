@@ -57,7 +57,8 @@ def test_what_was_tried(tmp_path: Path) -> None:
     assert pictures["as make sets it"] is None
     assert pictures["glibc's allocator as it is"] is None  # it changes no bit
     assert pictures["COMFYUI_DTYPE=bf16"] < 60
-    assert [row["what"] for row in found["sampler"]] == ["alone", "batch 2", "batch 4"]
+    assert [row["what"] for row in found["sampler, each picture"]] == ["alone", "batch 2", "batch 4"]
+    assert [row["off"] for row in found["VAE decode"]] == [0, 0]
     assert [row["what"] for row in found["files"]] == ["the temporary folder"]
 
 

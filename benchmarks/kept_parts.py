@@ -1,8 +1,10 @@
-"""The sampler alone in a process that stays, done in ways that vtryon does not do it: a line in, an answer a line out.
+"""Parts of a try-on in a process that stays, done in ways that vtryon does not do them: a line in, an answer out.
 
-    alone      one try-on, as vtryon does it
-    batch N    N of them in one pass through the model
-    compiled   one, the model compiled by ComfyUI's TorchCompileModel
+    alone      the sampler for one try-on, as vtryon does it
+    batch N    for N of them in one pass through the model
+    compiled   for one, the model compiled by ComfyUI's TorchCompileModel
+    decode     the VAE decodes on the main thread, as vtryon does it
+    elsewhere  the same on a thread of its own
     files DIR  what the stages hand over, written to a folder and read again as they do it
 
 It starts from what scripts/monolith.py left in a folder: latent.pt, positive.pt and negative.pt.
@@ -13,6 +15,7 @@ import os
 import sys
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -25,8 +28,8 @@ from shared_utils.comfy.runtime import start
 from shared_utils.settings import Settings
 
 
-class Sampler:
-    """The models and what goes into the sampler."""
+class Parts:
+    """The models, and what goes into the sampler."""
 
     def __init__(self, inputs: Path, steps: int) -> None:
         self.settings = Settings.read()
@@ -38,6 +41,7 @@ class Sampler:
         )
         self._compiled: Any = None
         self._alone: torch.Tensor | None = None
+        self._decoded: torch.Tensor | None = None
 
     def alone(self) -> dict[str, Any]:
         sampled, milliseconds = self._sample(self.models.model, 1)
@@ -47,14 +51,23 @@ class Sampler:
     def batch(self, count: str) -> dict[str, Any]:
         """Of each picture; the first one is held against the one alone."""
         sampled, milliseconds = self._sample(self.models.model, int(count))
-        return {"ms": milliseconds / int(count), "off": self._off(sampled)}
+        return {"ms": milliseconds / int(count), "off": _between(sampled[:1], self._alone)}
 
     def compiled(self) -> dict[str, Any]:
         if self._compiled is None:
             node = start(self.settings).module("comfy_extras.nodes_torch_compile").TorchCompileModel
             self._compiled = node.execute(self.models.model, "inductor")[0]
         sampled, milliseconds = self._sample(self._compiled, 1)
-        return {"ms": milliseconds, "off": self._off(sampled)}
+        return {"ms": milliseconds, "off": _between(sampled[:1], self._alone)}
+
+    def decode(self) -> dict[str, Any]:
+        self._decoded, milliseconds = self._decode()
+        return {"ms": milliseconds, "off": 0.0}
+
+    def elsewhere(self) -> dict[str, Any]:
+        with ThreadPoolExecutor(1) as pool:
+            picture, milliseconds = pool.submit(self._decode).result()
+        return {"ms": milliseconds, "off": _between(picture, self._decoded)}
 
     def files(self, folder: str) -> dict[str, Any]:
         """Latent, conditioning and sampled latent, which has the latent's size."""
@@ -72,12 +85,6 @@ class Sampler:
         megabytes = sum(file.stat().st_size for file in (*latents, conditioning)) / 1e6
         return {"write ms": (written - began) * 1000, "read ms": (read - written) * 1000, "MB": megabytes}
 
-    def _off(self, sampled: torch.Tensor) -> float:
-        """The largest difference from the one alone."""
-        if self._alone is None:
-            raise RuntimeError("'alone' comes first: the others are held against it")
-        return float((sampled[:1] - self._alone).abs().max())
-
     @torch.inference_mode()
     def _sample(self, model: Any, count: int) -> tuple[torch.Tensor, float]:
         samples = self.latent["samples"]
@@ -89,17 +96,32 @@ class Sampler:
         sampled = sampler.sample(model, *how, self.positive, self.negative, latent, self.job.denoise)[0]
         return sampled["samples"], (time.perf_counter() - began) * 1000
 
+    @torch.inference_mode()
+    def _decode(self) -> tuple[torch.Tensor, float]:
+        began = time.perf_counter()
+        picture = start(self.settings).nodes.VAEDecode().decode(self.models.vae, self.latent)[0]
+        return picture, (time.perf_counter() - began) * 1000
+
+
+def _between(tensor: torch.Tensor, reference: torch.Tensor | None) -> float:
+    """The largest difference from what the way of vtryon gave."""
+    if reference is None:
+        raise RuntimeError("'alone' and 'decode' come first: the others are held against them")
+    return float((tensor - reference).abs().max())
+
 
 def main() -> int:
     # What ComfyUI prints goes where its log goes.
     answers = os.fdopen(os.dup(sys.stdout.fileno()), "w", buffering=1)
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
-    sampler = Sampler(Path(sys.argv[1]), int(sys.argv[2]))
+    parts = Parts(Path(sys.argv[1]), int(sys.argv[2]))
     ways: dict[str, Callable[..., dict[str, Any]]] = {
-        "alone": sampler.alone,
-        "batch": sampler.batch,
-        "compiled": sampler.compiled,
-        "files": sampler.files,
+        "alone": parts.alone,
+        "batch": parts.batch,
+        "compiled": parts.compiled,
+        "decode": parts.decode,
+        "elsewhere": parts.elsewhere,
+        "files": parts.files,
     }
     for line in sys.stdin:
         way, *words = line.split()
