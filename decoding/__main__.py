@@ -1,7 +1,6 @@
 """`python -m decoding`"""
 
-import sys
-
 from decoding.main import main
+from shared_utils.ending import leave
 
-sys.exit(main())
+leave(main())

@@ -1,7 +1,6 @@
 """`python -m latent_encoder`"""
 
-import sys
-
 from latent_encoder.main import main
+from shared_utils.ending import leave
 
-sys.exit(main())
+leave(main())

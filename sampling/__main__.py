@@ -1,7 +1,6 @@
 """`python -m sampling`"""
 
-import sys
-
 from sampling.main import main
+from shared_utils.ending import leave
 
-sys.exit(main())
+leave(main())

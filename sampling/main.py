@@ -9,6 +9,7 @@ if __name__ == "__main__":
     sys.path[0] = str(Path(__file__).resolve().parent.parent)
 
 from sampling.service import Sampling
+from shared_utils.ending import leave
 from shared_utils.serve import serve
 
 
@@ -17,4 +18,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    leave(main())

@@ -10,6 +10,8 @@ LOOPBACK = "127.0.0.1"
 # Clients that look for a server which is away are given ports of the system's choice, on Linux from 32768 up. In that
 # range one of them would sooner or later be given the server's own.
 _PORTS = range(20000, 32000)
+_given: set[int] = set()
+"""Whoever was given one may not listen yet."""
 
 
 class CannotListenError(VtryonError):
@@ -29,7 +31,8 @@ def free_port() -> int:
     """A port of this machine that nobody listens on."""
     while True:
         port = random.choice(_PORTS)  # noqa: S311  nothing is kept secret by it
-        if is_free(port):
+        if port not in _given and is_free(port):
+            _given.add(port)
             return port
 
 

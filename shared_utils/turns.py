@@ -15,6 +15,7 @@ from typing import Any
 
 from shared_utils.comfy.progress import Step
 from shared_utils.contracts import Failure, Success
+from shared_utils.ending import AT_WORK
 from shared_utils.errors import CancelledError, VtryonError
 from shared_utils.stage import Stage, answer
 
@@ -79,7 +80,7 @@ class Turns:
         self._closed = False
         self._changed = threading.Condition()
         # A daemon, so that a second Ctrl-C ends the process whatever it is doing.
-        self._thread = threading.Thread(target=self._work, name=f"{stage.name} turns", daemon=True)
+        self._thread = threading.Thread(target=self._work, name=f"{AT_WORK}{stage.name}", daemon=True)
         self._thread.start()
 
     @property

@@ -6,11 +6,11 @@ the entry points of the group vtryon.stages.
 
 import argparse
 import logging
-import sys
 from collections.abc import Sequence
 from importlib.metadata import entry_points
 
 from shared_utils.comfy.loader import Models
+from shared_utils.ending import leave
 from shared_utils.serve import StageType, make_stage
 from shared_utils.telemetry.logs import start_logging
 from shared_utils.telemetry.traces import start_traces
@@ -45,4 +45,4 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    leave(main())

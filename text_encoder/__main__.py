@@ -1,7 +1,6 @@
 """`python -m text_encoder`"""
 
-import sys
-
+from shared_utils.ending import leave
 from text_encoder.main import main
 
-sys.exit(main())
+leave(main())

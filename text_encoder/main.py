@@ -8,6 +8,7 @@ if __name__ == "__main__":
     # those of others. The folder above is the one that the packages are in.
     sys.path[0] = str(Path(__file__).resolve().parent.parent)
 
+from shared_utils.ending import leave
 from shared_utils.serve import serve
 from text_encoder.service import TextEncoder
 
@@ -17,4 +18,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    leave(main())

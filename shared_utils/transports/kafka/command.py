@@ -2,15 +2,12 @@
 
 import argparse
 import logging
-import os
 from collections.abc import Sequence
 
 from shared_utils.errors import VtryonError
 from shared_utils.stage import Stage
-from shared_utils.telemetry.traces import stop_traces
 from shared_utils.transports.kafka import topics
 from shared_utils.transports.kafka.host import run_workers
-from shared_utils.transports.kafka.job import left_at_work
 from shared_utils.transports.kafka.settings import WorkerSettings
 
 log = logging.getLogger("vtryon.kafka")
@@ -52,9 +49,4 @@ def run_together(stages: Sequence[Stage], settings: WorkerSettings) -> int:
     except VtryonError as failed:
         log.error("%s: %s", failed.code, failed.message)  # noqa: TRY400  the message says it all
         code = 1
-    if left_at_work():
-        # A thread that is inside PyTorch when Python takes itself down would end the process with SIGABRT.
-        stop_traces()
-        logging.shutdown()
-        os._exit(code)
     return code

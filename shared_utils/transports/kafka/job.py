@@ -6,6 +6,7 @@ import time
 
 from shared_utils.comfy.progress import Step
 from shared_utils.contracts import Failure, Message, Success, Timestamp, now
+from shared_utils.ending import AT_WORK
 from shared_utils.errors import CancelledError
 from shared_utils.stage import Stage, answer
 from shared_utils.telemetry.logs import job_context
@@ -19,16 +20,9 @@ from shared_utils.transports.kafka.settings import WorkerSettings
 log = logging.getLogger("vtryon.kafka")
 
 
-NAME = "job "
-"""What the names of jobs' threads begin with."""
 UNWANTED = "Nobody waits for this request any more."
 LOOK_SECONDS = 0.2
 """How often a job that rests looks whether it was cancelled."""
-
-
-def left_at_work() -> bool:
-    """Whether a job that was dropped goes on: between two nodes it stops, in the middle of one it can't."""
-    return any(each.name.startswith(NAME) for each in threading.enumerate())
 
 
 class Attempt(Message):
@@ -65,7 +59,7 @@ class Job:
         self._news = news
         self._metrics = metrics
         self._stop = threading.Event()
-        threading.Thread(target=self._run, name=f"{NAME}{asked.request_id}", daemon=True).start()
+        threading.Thread(target=self._run, name=f"{AT_WORK}{asked.request_id}", daemon=True).start()
 
     def drop(self) -> None:
         """Stop as soon as the stage can, and forget about it."""
