@@ -13,9 +13,10 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.cli.main import STOPPED, main
+from orchestrator.cli.main import main
 from shared_utils.downloads import files
 from shared_utils.downloads.files import WORKFLOW, ModelFile
+from shared_utils.signals import STOPPED
 from tests.conftest import ROOT
 from tests.orchestrator.cli import download_process
 from tests.shared_utils.downloads import mirror as servers

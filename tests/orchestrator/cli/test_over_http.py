@@ -11,6 +11,7 @@ from orchestrator.cli.downloads import Downloads
 from orchestrator.cli.main import main
 from orchestrator.cli.over_http import portions
 from orchestrator.client import Limits, Picture
+from shared_utils.signals import STOPPED
 from shared_utils.transports.kafka.embedded import EmbeddedBroker
 from tests.orchestrator.gateway.drawn import picture
 from tests.orchestrator.gateway.house import House, gateway_on, house_on
@@ -117,7 +118,7 @@ def test_ctrl_c_leaves_it_running(
         raise KeyboardInterrupt
 
     monkeypatch.setattr(submit, "watch", interrupted)
-    assert main([*asked[:-1], "--watch", "--server", server]) == submit.STOPPED
+    assert main([*asked[:-1], "--watch", "--server", server]) == STOPPED
     shown = capsys.readouterr().err
     name = shown.split()[1]
     assert f"vtryon cancel {name} --server {server}" in shown

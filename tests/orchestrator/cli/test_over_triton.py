@@ -11,6 +11,7 @@ import pytest
 from orchestrator.cli import submit
 from orchestrator.cli.followed import Followed
 from orchestrator.cli.main import main
+from shared_utils.signals import STOPPED
 from shared_utils.transports.triton.wire import TEXT, Value
 from tests.orchestrator.gateway.drawn import picture
 from tests.shared_utils.transports.triton.triton_stand_in import (
@@ -190,7 +191,7 @@ def test_ctrl_c_stops_it(
 
     server.models |= {"vtryon_news": news, "vtryon_pipeline": work}
     monkeypatch.setattr(submit, "watch", interrupted)
-    assert main(asked) == submit.STOPPED
+    assert main(asked) == STOPPED
     assert news.gone.wait(SOON)
     (one,) = server.of("vtryon_pipeline")
     assert news.stopped == [one.request_id]

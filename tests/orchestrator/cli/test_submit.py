@@ -14,6 +14,7 @@ from orchestrator.cli.over_kafka import complete
 from orchestrator.config import Config
 from orchestrator.models import TryOnRequest
 from shared_utils.errors import ImageNotFoundError, InvalidRequestError
+from shared_utils.signals import STOPPED
 from shared_utils.transports.kafka.messages import CORRELATION_ID, JsonCodec, decoded, headers_of
 from shared_utils.transports.kafka.reading import read_to_the_end
 from shared_utils.transports.kafka.topics import TRYON_REQUESTS
@@ -156,12 +157,12 @@ def test_ctrl_c_leaves_it_running(
         raise KeyboardInterrupt
 
     monkeypatch.setattr(submit, "watch", interrupted)
-    assert main(["submit", *pictures, "--watch", "--correlation-id", "left-alone"]) == submit.STOPPED
+    assert main(["submit", *pictures, "--watch", "--correlation-id", "left-alone"]) == STOPPED
     shown = capsys.readouterr().err
     assert "vtryon status left-alone" in shown
     assert "vtryon cancel left-alone" in shown
     assert len(sent(config, "left-alone")) == 1
-    assert main(["submit", *pictures[:3], *garments, "--watch"]) == submit.STOPPED
+    assert main(["submit", *pictures[:3], *garments, "--watch"]) == STOPPED
     assert "3 try-ons go on." in capsys.readouterr().err
 
 
