@@ -28,6 +28,7 @@ def embedded_kafka(folder: Path) -> Iterator[tuple[Bench, Child]]:
     """What lies on it is gone with it."""
     folder.mkdir(parents=True, exist_ok=True)
     log = folder / "broker.log"
+    log.unlink(missing_ok=True)  # it would tell the address of the one before
     command = python("-m", "shared_utils.transports.kafka.embedded")
     broker = Child("broker", command, environment("", folder), log)
     with all_stopped([broker]):

@@ -1,0 +1,17 @@
+"""A benchmark may start its broker again in the same folder."""
+
+from pathlib import Path
+
+from embedded import embedded_kafka
+
+from shared_utils.transports.kafka import topics
+from shared_utils.transports.kafka.topics import partition_counts
+
+
+def test_one_after_the_other(tmp_path: Path) -> None:
+    addresses = []
+    for _ in range(2):
+        with embedded_kafka(tmp_path) as (bench, _broker):
+            assert partition_counts(bench.settings, [topics.TRYON_REQUESTS])[topics.TRYON_REQUESTS]
+            addresses.append(bench.settings.kafka_bootstrap_servers)
+    assert addresses[0] != addresses[1]
