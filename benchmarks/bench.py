@@ -93,6 +93,14 @@ def ended(found: Comparison, given: argparse.Namespace, more: dict[str, Any]) ->
     return 0
 
 
+def models_in(folder: Path, smallest: bool) -> Path:
+    """Those in MODEL_DIR, or miniatures that are made in the folder."""
+    if given := os.environ.get("MODEL_DIR"):
+        return Path(given).resolve()
+    miniatures_in(folder / "models", SMALLEST if smallest else None)
+    return folder / "models"
+
+
 def miniatures_in(folder: Path, sizes: Sizes | None) -> None:
     """In this process, which then has a started ComfyUI: it is asked for nothing else."""
     with redirect_stdout(io.StringIO()):
@@ -125,9 +133,7 @@ def main() -> int:
     machine = described()
     with tempfile.TemporaryDirectory(prefix="vtryon-bench-") as made:
         folder = Path(made)
-        models = Path(os.environ.get("MODEL_DIR") or folder / "models").resolve()
-        if not os.environ.get("MODEL_DIR"):
-            miniatures_in(models, SMALLEST if given.smallest else None)
+        models = models_in(folder, given.smallest)
         say("making the pictures ...")
         passes = make_passes(given, folder / "pictures")
         found = compare(world_in(folder, models), given.sides, passes, rest_seconds=given.rest)

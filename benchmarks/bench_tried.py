@@ -9,11 +9,10 @@ and one at a time.
 import argparse
 import json
 import math
-import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from itertools import count
@@ -22,7 +21,7 @@ from statistics import median
 from typing import Any
 
 import numpy as np
-from bench import ALLOCATOR, ATTENTION, SMALLEST, miniatures_in, settle, world_in
+from bench import ALLOCATOR, models_in, settle, world_in
 from comparison import say
 from kept import Kept
 from machine import described
@@ -163,7 +162,7 @@ def table(found: dict[str, list[dict[str, Any]]], given: argparse.Namespace) -> 
     return "\n".join(lines)
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
+def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--megapixels", type=float, default=0.25, help="(default: %(default)g)")
     parser.add_argument("--steps", type=int, default=4, help="of the sampler (default: %(default)s)")
@@ -177,20 +176,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("--smallest", action="store_true", help="models smaller than the miniatures, as the tests have")
     parser.add_argument("--output", type=Path, default=Path("out/bench_tried.json"), help="(default: %(default)s)")
-    given = parser.parse_args(arguments)
+    given = parser.parse_args()
     end_in_order()
     settle(plain=False)
     machine = described()
     with tempfile.TemporaryDirectory(prefix="vtryon-bench-") as made:
         folder = Path(made)
-        models = Path(os.environ.get("MODEL_DIR") or folder / "models").resolve()
-        if not os.environ.get("MODEL_DIR"):
-            miniatures_in(models, SMALLEST if given.smallest else None)
-        world = world_in(folder, models)
+        world = world_in(folder, models_in(folder, given.smallest))
         found = {"settings": whole(world, given), **parts(world, given)}
     print(table(found, given))
     given.output.parent.mkdir(parents=True, exist_ok=True)
-    given.output.write_text(json.dumps({"machine": machine, **ATTENTION, **found}, indent=2) + "\n", encoding="utf-8")
+    given.output.write_text(
+        json.dumps({"machine": machine, "settings": world.user, **found}, indent=2) + "\n", encoding="utf-8"
+    )
     return 0
 
 

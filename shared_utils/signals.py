@@ -24,14 +24,15 @@ def stopped_by_signals() -> Iterator[threading.Event]:
     # to wait would be heard when the wait is over.
     listener = threading.Thread(target=_listen, args=(heard, stopping), name="signals", daemon=True)
     listener.start()
-    before = {number: signal.signal(number, _left_to_the_listener) for number in (signal.SIGTERM, signal.SIGINT)}
+    # The socket first and last, so that none falls between what did hear it and what will.
     before_wakeup = signal.set_wakeup_fd(wakeup.fileno())
+    before = {number: signal.signal(number, _left_to_the_listener) for number in (signal.SIGTERM, signal.SIGINT)}
     try:
         yield stopping
     finally:
-        signal.set_wakeup_fd(before_wakeup)
         for number, handler in before.items():
             signal.signal(number, handler)
+        signal.set_wakeup_fd(before_wakeup)
         wakeup.close()
         listener.join()
         heard.close()

@@ -1,7 +1,7 @@
 """ComfyUI's nodes, one at a time and all on one thread: a service's main thread.
 
 One at a time, since ComfyUI keeps its state in globals. On one thread, since a thread of its own for every job costs a
-CPU a third of a try-on: glibc keeps large blocks for the main thread only, what other threads give back they fault in
+CPU a fifth of a try-on: glibc keeps large blocks for the main thread only, what other threads give back they fault in
 page by page again; and OpenMP has its helpers wait beside every thread that has ever computed.
 """
 
