@@ -5,6 +5,7 @@ import re
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,9 +14,11 @@ import httpx
 import pytest
 import torch
 
+from shared_utils.comfy.one_thread import on_the_nodes_thread
+from shared_utils.transports.rest import command
 from shared_utils.transports.rest.command import rest_settings
 from tests.shared_utils.transports.rest.door import Caller
-from tests.shared_utils.transports.rest.stand_in import SOON
+from tests.shared_utils.transports.rest.stand_in import SOON, StandIn
 
 ROOT = Path(__file__).resolve().parents[4]
 HELD = """
@@ -38,9 +41,9 @@ def started(*flags: str, **environment: str) -> Iterator[subprocess.Popen[str]]:
 
 @contextmanager
 def running(*arguments: str, **environment: str) -> Iterator[subprocess.Popen[str]]:
-    command = [sys.executable, *arguments]
+    words = [sys.executable, *arguments]
     values = os.environ | {"COMFYUI_DEVICE": "cpu", "COMFYUI_ATTENTION": "pytorch"} | environment
-    with subprocess.Popen(command, env=values, stderr=subprocess.PIPE, text=True) as process:
+    with subprocess.Popen(words, env=values, stderr=subprocess.PIPE, text=True) as process:
         try:
             yield process
         finally:
@@ -78,6 +81,13 @@ def test_from_the_start_to_the_end(model_dir: Path, tmp_path: Path, how: signal.
         log = rest_of(process)
         assert process.returncode == 0, log
         assert "[stage=decoding request_id=r1 correlation_id=c1]" in log
+
+
+def test_nodes_run_on_the_main_thread(monkeypatch: pytest.MonkeyPatch) -> None:
+    ran: list[int] = []
+    monkeypatch.setattr(command, "serve_stage", lambda *_: ran.append(on_the_nodes_thread(threading.get_ident)))
+    assert command.run_rest(StandIn(), []) == 0
+    assert ran == [threading.get_ident()]
 
 
 def test_a_second_ctrl_c_ends_it_at_once() -> None:
