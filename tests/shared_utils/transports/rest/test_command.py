@@ -5,7 +5,6 @@ import re
 import signal
 import subprocess
 import sys
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,11 +13,9 @@ import httpx
 import pytest
 import torch
 
-from shared_utils.comfy.one_thread import on_the_nodes_thread
-from shared_utils.transports.rest import command
 from shared_utils.transports.rest.command import rest_settings
 from tests.shared_utils.transports.rest.door import Caller
-from tests.shared_utils.transports.rest.stand_in import SOON, StandIn
+from tests.shared_utils.transports.rest.stand_in import SOON
 
 ROOT = Path(__file__).resolve().parents[4]
 HELD = """
@@ -41,9 +38,9 @@ def started(*flags: str, **environment: str) -> Iterator[subprocess.Popen[str]]:
 
 @contextmanager
 def running(*arguments: str, **environment: str) -> Iterator[subprocess.Popen[str]]:
-    words = [sys.executable, *arguments]
+    command = [sys.executable, *arguments]
     values = os.environ | {"COMFYUI_DEVICE": "cpu", "COMFYUI_ATTENTION": "pytorch"} | environment
-    with subprocess.Popen(words, env=values, stderr=subprocess.PIPE, text=True) as process:
+    with subprocess.Popen(command, env=values, stderr=subprocess.PIPE, text=True) as process:
         try:
             yield process
         finally:
@@ -81,18 +78,6 @@ def test_from_the_start_to_the_end(model_dir: Path, tmp_path: Path, how: signal.
         log = rest_of(process)
         assert process.returncode == 0, log
         assert "[stage=decoding request_id=r1 correlation_id=c1]" in log
-
-
-def test_nodes_run_on_the_main_thread(monkeypatch: pytest.MonkeyPatch) -> None:
-    ran: list[int] = []
-
-    def serve(*_: object) -> None:
-        ran.extend([threading.get_ident(), on_the_nodes_thread(threading.get_ident)])
-
-    monkeypatch.setattr(command, "serve_stage", serve)
-    assert command.run_rest(StandIn(), []) == 0
-    served, node = ran
-    assert served != node == threading.get_ident()
 
 
 def test_a_second_ctrl_c_ends_it_at_once() -> None:
