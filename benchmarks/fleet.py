@@ -25,11 +25,15 @@ def kafka(embedded: bool) -> Iterator[Bench]:
         yield bench
 
 
+ARENAS = {"MALLOC_ARENA_MAX": "2"}
+"""As the images have it. Of glibc's own, eight for each core, each grows by a MB as threads come to it in turn."""
+
+
 class Fleet:
     """An orchestrator and some workers, each with all stages."""
 
     def __init__(self, bench: Bench, workers: int, milliseconds: float, embedded: bool) -> None:
-        given = SETTINGS if embedded else {"KAFKA_DRAIN_SECONDS": "0"}
+        given = ARENAS | (SETTINGS if embedded else {"KAFKA_DRAIN_SECONDS": "0"})
         stages = ("--stages", ",".join(STAGES), "--shortest", str(milliseconds), "--longest", str(milliseconds))
         self._bench = bench
         self.workers = [
