@@ -1,6 +1,8 @@
 """Pictures from outside: hostile until they have been read to the end within bounds."""
 
+import threading
 from dataclasses import dataclass
+from hashlib import blake2b
 from io import BytesIO
 from typing import BinaryIO
 
@@ -13,6 +15,8 @@ from shared_utils.settings import Settings
 
 FORMATS = {"PNG": ".png", "JPEG": ".jpg", "WEBP": ".webp"}
 MPO_ENTRIES = 0xB002
+MOST_REMEMBERED = 10_000
+_remembering = threading.Lock()
 
 # Pillow has a bound of its own, which only warns up to twice its size. Ours is checked before anything is decoded.
 Image.MAX_IMAGE_PIXELS = None
@@ -36,6 +40,35 @@ class CheckedPicture:
 def checked_picture(path: str, settings: Settings) -> CheckedPicture:
     """Read a picture to its end within bounds, or say what is wrong with it."""
     content = _bounded_bytes(path, settings)
+    key = blake2b(content).digest(), settings.max_image_megapixels
+    whole = _found_whole.get(key)
+    if whole is None:
+        whole = _decoded(path, content, settings)
+        _remember(key, whole)
+    return CheckedPicture(path, content[: whole.length], whole.suffix)
+
+
+@dataclass(frozen=True)
+class _Whole:
+    """What was found when a file's content was decoded to its end."""
+
+    length: int
+    """Of the picture that one sees. Others may lie behind it."""
+    suffix: str
+
+
+_found_whole: dict[tuple[bytes, float], _Whole] = {}
+"""By the content's digest and the bound that it kept: the same picture comes again with each garment, to each stage."""
+
+
+def _remember(key: tuple[bytes, float], whole: _Whole) -> None:
+    with _remembering:
+        _found_whole[key] = whole
+        if len(_found_whole) > MOST_REMEMBERED:
+            del _found_whole[next(iter(_found_whole))]
+
+
+def _decoded(path: str, content: bytes, settings: Settings) -> _Whole:
     with failing_as(ImageInvalidError, f"reading the picture {path}"):
         image = _opened(path, BytesIO(content), settings)
         if isinstance(image, MpoImageFile):
@@ -43,7 +76,7 @@ def checked_picture(path: str, settings: Settings) -> CheckedPicture:
             image = _opened(path, BytesIO(content), settings)
         # ComfyUI would go on with half a picture: whether it is whole shows only when all of it is decoded.
         image.load()
-    return CheckedPicture(path, content, _suffix(image))
+    return _Whole(len(content), _suffix(image))
 
 
 def checked_header(name: str, source: BinaryIO, settings: Settings) -> str:

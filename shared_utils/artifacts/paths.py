@@ -64,7 +64,9 @@ def write_whole(files: Mapping[Path, bytes]) -> None:
         for target, temporary in temporaries.items():
             with _denied_as_output_error(target.parent):
                 temporary.replace(target)
-                sync(target.parent)
+        for folder in {target.parent for target in files}:
+            with _denied_as_output_error(folder):
+                sync(folder)
     finally:
         for temporary in temporaries.values():
             with contextlib.suppress(OSError):
