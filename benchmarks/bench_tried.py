@@ -3,7 +3,8 @@ how far the picture would be from the one as it is.
 
 First the whole workflow in one process under other settings, then parts of it: the sampler alone, batched and compiled,
 the VAE on another thread, and what it costs to hand tensors over in files. All of a group are up at once, asked in turn
-and one at a time.
+and one at a time. At the end the floor: how long the operations of the sampler and of the VAE would take at the rate
+that this machine shows in matrix products, on miniature models alone, whose sizes are known.
 """
 
 import argparse
@@ -20,16 +21,23 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
+import floor
 import numpy as np
-from bench import ALLOCATOR, models_in, settle, world_in
+import torch
+from bench import ALLOCATOR, SMALLEST, models_in, settle, world_in
 from comparison import say
 from kept import Kept
 from machine import described
 from new_pictures import GARMENT, PERSON
 from PIL import Image
 from processes import ROOT, end_in_order, environment, python
+from rates import measured
 from scenarios import Asked
 from sides import World, monolith
+
+from shared_utils.comfy.miniature import Sizes
+from shared_utils.comfy.runtime import start
+from shared_utils.settings import Settings
 
 AS_IT_IS = "as make sets it"
 WHOLE: dict[str, dict[str, str]] = {
@@ -134,6 +142,25 @@ def parts(world: World, given: argparse.Namespace) -> dict[str, list[dict[str, A
     return found
 
 
+def floors(found: dict[str, list[dict[str, Any]]], given: argparse.Namespace) -> list[dict[str, Any]]:
+    """What vtryon's way took, and what it would take at best."""
+    rates = measured("cpu", PRODUCTS, COPIES_MB, dtype=torch.float32)
+    comfy = start(Settings(comfyui_device="cpu"))
+    sizes = SMALLEST if given.smallest else Sizes()
+    least = floor.try_on(comfy, sizes, given.megapixels * 1024 * 1024, given.steps)
+    took = {"sampling": "sampler, each picture", "decoding": "VAE decode"}
+    return [
+        {
+            "what": part,
+            "ms": found[part][0]["ms"],
+            "floor ms": least[stage].seconds(rates) * 1000,
+            "G operations": least[stage].operations / 1e9,
+            "G a second at best": rates.operations / 1e9,
+        }
+        for stage, part in took.items()
+    ]
+
+
 def _row(way: str, answers: list[dict[str, Any]], reference: list[dict[str, Any]]) -> dict[str, Any]:
     """The first answer has in it what is done once."""
     usual, own = (median(answer["ms"] for answer in each[1:]) for each in (reference, answers))
@@ -141,6 +168,8 @@ def _row(way: str, answers: list[dict[str, Any]], reference: list[dict[str, Any]
     return {"what": way, "first ms": answers[0]["ms"], "ms": own, "ratio": usual / own, "off": off}
 
 
+PRODUCTS, COPIES_MB = 2048, 256
+"""Sides of the matrices, and size of the blocks, that the machine's rates are taken with."""
 HANDED = ("write ms", "read ms", "MB")
 
 
@@ -155,6 +184,10 @@ def table(found: dict[str, list[dict[str, Any]]], given: argparse.Namespace) -> 
             result = "the same bits" if row["off"] == 0 else f"up to {row['off']:.2g} off"
             times = f"{row['ms'] / 1000:>8.2f}{row['ratio']:>8.2f}{row['first ms'] / 1000:>10.2f}"
             lines.append(f"{row['what']:<34}{times}   {result}")
+    for row in found.get("floor", []):
+        times = f"{row['ms'] / row['floor ms']:.1f} times the {row['floor ms'] / 1000:.2f} s"
+        rate = f"{row['G operations']:.0f} G operations at {row['G a second at best']:.0f} G a second"
+        lines += ["", f"{row['what']}: {times} that {rate} take"]
     lines += ["", f"{'what the stages hand over':<34}{'MB':>8}{'write, ms':>11}{'read, ms':>10}"]
     lines += [
         f"{row['what']:<34}{row['MB']:>8.1f}{row['write ms']:>11.1f}{row['read ms']:>10.1f}" for row in found["files"]
@@ -184,6 +217,8 @@ def main() -> int:
         folder = Path(made)
         world = world_in(folder, models_in(folder, given.smallest))
         found = {"settings": whole(world, given), **parts(world, given)}
+        if world.models.is_relative_to(folder):
+            found["floor"] = floors(found, given)
     print(table(found, given))
     given.output.parent.mkdir(parents=True, exist_ok=True)
     given.output.write_text(

@@ -12,16 +12,18 @@ class Rates:
     """A second."""
 
     operations: float
-    """Of matrix products in bf16; a multiplication and an addition are two."""
+    """Of matrix products; a multiplication and an addition are two."""
     device_bytes: float
     """Read and written, in a copy within the device's memory."""
     upload_bytes: float
     """From the machine's memory, pinned, to the device's."""
 
 
-def measured(device: str, side: int, megabytes: int, seconds: float = 1.0) -> Rates:
-    """Of square matrices with such sides, and of blocks of such a size."""
-    a, b = (torch.randn(side, side, device=device, dtype=torch.bfloat16) for _ in range(2))
+def measured(
+    device: str, side: int, megabytes: int, seconds: float = 1.0, dtype: torch.dtype = torch.bfloat16
+) -> Rates:
+    """Of square matrices with such sides and numbers, and of blocks of such a size."""
+    a, b = (torch.randn(side, side, device=device, dtype=dtype) for _ in range(2))
     block = torch.empty(megabytes * 1024**2, dtype=torch.uint8, device=device)
     target = torch.empty_like(block)
     host = torch.empty_like(block, device="cpu", pin_memory=device != "cpu")

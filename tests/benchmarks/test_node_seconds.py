@@ -33,8 +33,9 @@ def test_a_log_without_a_port(tmp_path: Path) -> None:
         metrics_port(tmp_path / "log")
 
 
-def test_encoders_side_by_side_count_as_the_longer() -> None:
-    nodes = {("latent_encoder", "VAEEncode"): 1.0, ("text_encoder", "TextEncodeQwenImageEditPlus"): 3.0}
+def test_what_ran_side_by_side_counts_once() -> None:
+    nodes = {("latent_encoder", "LoadImage"): 0.5, ("latent_encoder", "VAEEncode"): 1.0}
+    nodes |= {("text_encoder", "LoadImage"): 0.25, ("text_encoder", "TextEncodeQwenImageEditPlus"): 3.0}
     nodes |= {("sampling", "KSampler"): 5.0, ("decoding", "VAEDecode"): 2.0}
-    assert in_a_row(nodes, side_by_side=True) == 10.0
-    assert in_a_row(nodes, side_by_side=False) == 11.0
+    assert in_a_row(nodes, apart=True) == 3.25 + 7.0
+    assert in_a_row(nodes, apart=False) == 0.5 + 1.0 + 3.0 + 7.0

@@ -60,6 +60,7 @@ def test_what_was_tried(tmp_path: Path) -> None:
     assert [row["what"] for row in found["sampler, each picture"]] == ["alone", "batch 2", "batch 4"]
     assert [row["off"] for row in found["VAE decode"]] == [0, 0]
     assert [row["what"] for row in found["files"]] == ["the temporary folder"]
+    assert all(row["ms"] > row["floor ms"] > 0 for row in found["floor"])
 
 
 def test_memory_without_java(tmp_path: Path) -> None:
