@@ -184,10 +184,11 @@ def table(found: dict[str, list[dict[str, Any]]], given: argparse.Namespace) -> 
             result = "the same bits" if row["off"] == 0 else f"up to {row['off']:.2g} off"
             times = f"{row['ms'] / 1000:>8.2f}{row['ratio']:>8.2f}{row['first ms'] / 1000:>10.2f}"
             lines.append(f"{row['what']:<34}{times}   {result}")
+    lines.append("")
     for row in found.get("floor", []):
         times = f"{row['ms'] / row['floor ms']:.1f} times the {row['floor ms'] / 1000:.2f} s"
         rate = f"{row['G operations']:.0f} G operations at {row['G a second at best']:.0f} G a second"
-        lines += ["", f"{row['what']}: {times} that {rate} take"]
+        lines.append(f"{row['what']}: {times} that {rate} take")
     lines += ["", f"{'what the stages hand over':<34}{'MB':>8}{'write, ms':>11}{'read, ms':>10}"]
     lines += [
         f"{row['what']:<34}{row['MB']:>8.1f}{row['write ms']:>11.1f}{row['read ms']:>10.1f}" for row in found["files"]
