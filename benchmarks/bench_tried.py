@@ -4,7 +4,7 @@ how far the picture would be from the one as it is.
 First the whole workflow in one process under other settings, then parts of it: the sampler alone, batched and compiled,
 the VAE on another thread, and what it costs to hand tensors over in files. All of a group are up at once, asked in turn
 and one at a time. At the end the floor: how long the operations of the sampler and of the VAE would take at the rate
-that this machine shows in matrix products, on miniature models alone, whose sizes are known.
+that this machine shows in matrix products; on a CPU alone, and on miniature models, whose sizes are known.
 """
 
 import argparse
@@ -218,7 +218,7 @@ def main() -> int:
         folder = Path(made)
         world = world_in(folder, models_in(folder, given.smallest))
         found = {"settings": whole(world, given), **parts(world, given)}
-        if world.models.is_relative_to(folder):
+        if world.models.is_relative_to(folder) and not torch.accelerator.is_available():
             found["floor"] = floors(found, given)
     print(table(found, given))
     given.output.parent.mkdir(parents=True, exist_ok=True)
