@@ -2,9 +2,9 @@
 
 | Process | Finished | Handed back |
 |---|---|---|
-| worker of each stage, on Kafka | here, with the commands of the overlay cluster | tests/kafka/test_delivery.py |
-| one-process worker, on Kafka | here, with the command of the overlay demo | tests/kafka/test_delivery.py |
-| orchestrator | tests/kafka/test_delivery.py (engines that share) | here: the next one goes on with the try-on |
+| worker of each stage, on Kafka | here, with the commands of the overlay cluster | kafka/test_worker_delivery.py |
+| one-process worker, on Kafka | here, with the command of the overlay demo | kafka/test_worker_delivery.py |
+| orchestrator | kafka/test_engine_delivery.py (engines that share) | here: the next one goes on with the try-on |
 | gateway | here: event stream and upload under way | a call that it can't finish is broken off, none of it sent |
 | service with --mode rest, --mode grpc | here | rest/test_host.py, grpc/test_server.py: told to stop in time |
 | service with --mode files | transports/files/test_worker.py | the same |

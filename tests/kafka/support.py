@@ -39,6 +39,8 @@ from shared_utils.transports.kafka.settings import KafkaSettings, WorkerSettings
 
 PATIENCE = 60.0
 PARTITIONS = 4
+SESSION = {"session.timeout.ms": 6000, "heartbeat.interval.ms": 500}
+"""The shortest that a broker allows by default: what is dead or stopped is noticed soon."""
 ROOT = Path(__file__).resolve().parents[2]
 LOOK = threading.Event()
 """Never set: a file of another process can't be waited for, so it is looked at again and again."""

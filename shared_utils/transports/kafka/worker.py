@@ -8,6 +8,7 @@ the request is done again, by this worker or another, under the same name and wi
 import logging
 import threading
 import time
+from collections import deque
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
@@ -53,6 +54,11 @@ IDLE_SECONDS = 0.5
 """How long a worker without work looks away; a request that comes wakes it."""
 BUSY_SECONDS = 0.1
 """How often one with a job in hand polls; the job's end wakes it."""
+MOST_AHEAD = 32
+"""How many requests are read while one is in hand: then fetching is paused."""
+FEW_AHEAD = 16
+"""When it begins again. librdkafka takes up to a second for that, in which these are done. They last as long: while
+jobs take less than BUSY_SECONDS, none is read ahead."""
 PART_OF_POLL = 0.7
 """Of max.poll.interval.ms: whoever holds up a rebalance for longer than that is thrown out of the group."""
 COMMITS = 3
@@ -109,8 +115,8 @@ class Worker:
     def __init__(self, post: Post) -> None:
         self._post = post
         self._job: Job | None = None
-        self._ahead: Record | None = None
-        """The request after the one in hand."""
+        self._ahead: deque[Record] = deque()
+        """The requests after the one in hand."""
         self._paused = False
         self._ends: dict[int, int] = {}
         """Where partitions end that have been read to their end, until that is committed. Markers of transactions take
@@ -159,17 +165,17 @@ class Worker:
             return
         record = self._poll(0)
         if record is not None:
-            # Reading on would fill the memory with what somebody else may do. And one is read ahead because a fetch
-            # that was paused begins again only after up to a second: that would be lost between any two jobs.
-            self._ahead = record
+            self._ahead.append(record)
+        if len(self._ahead) == MOST_AHEAD and not self._paused:
+            # Reading on would fill the memory with what somebody else may do.
             self._consumer.pause(self._consumer.assignment())
             self._paused = True
 
     def _look_for_work(self) -> None:
-        if self._paused:
+        if self._paused and len(self._ahead) <= FEW_AHEAD:
             self._consumer.resume(self._consumer.assignment())
             self._paused = False
-        record, self._ahead = self._ahead or self._poll(IDLE_SECONDS), None
+        record = self._ahead.popleft() if self._ahead else self._poll(IDLE_SECONDS)
         if record is not None:
             self._take(record)
         elif self._ends:
@@ -269,8 +275,8 @@ class Worker:
 
     def _read_to(self, record: Record | None = None) -> list[TopicPartition]:
         """What is behind us: all before the end of a partition that holds nothing undone, and this record."""
-        ahead = None if self._ahead is None else place(self._ahead).partition
-        offsets = {number: end for number, end in self._ends.items() if number != ahead}
+        ahead = {place(each).partition for each in self._ahead}
+        offsets = {number: end for number, end in self._ends.items() if number not in ahead}
         if record is not None:
             read = place(record)
             offsets[read.partition] = max(read.offset + 1, offsets.get(read.partition, 0))
@@ -332,8 +338,7 @@ class Worker:
     def _forget(self, partitions: list[TopicPartition]) -> None:
         for each in partitions:
             self._ends.pop(each.partition, None)
-        if self._ahead is not None and _holds(partitions, self._ahead):
-            self._ahead = None
+        self._ahead = deque(each for each in self._ahead if not _holds(partitions, each))
 
 
 def _holds(partitions: list[TopicPartition], record: Record) -> bool:
