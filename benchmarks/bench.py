@@ -7,7 +7,8 @@
 
 Scenarios: new people, each with the same garment; many garments on one person; all new; another seed of the same.
 In each, some try-ons are asked for one by one (their median), then several at once (try-ons a minute). All sides get
-the same try-ons in turn; one side is up at a time. The exit code is 1 if a picture differs between sides by one pixel.
+the same try-ons in turn; one side is up at a time, unless with --all-up. The exit code is 1 if a picture differs
+between sides by one pixel.
 """
 
 import argparse
@@ -124,6 +125,7 @@ def main() -> int:
     parser.add_argument("--queued", type=int, default=8, metavar="N", help="at once (default: 8)")
     parser.add_argument("--garments", type=int, default=40, metavar="N", help="at once on one person (default: 40)")
     parser.add_argument("--passes", type=int, default=1, help="through everything (default: 1)")
+    parser.add_argument("--all-up", action="store_true", help="stop no side while others have their turn")
     parser.add_argument("--rest", type=float, default=10, metavar="SECONDS", help="watched, of each side (default: 10)")
     parser.add_argument("--smallest", action="store_true", help="models smaller than the miniatures, as the tests have")
     parser.add_argument("--output", type=Path, default=Path("out/bench.json"), help="(default: %(default)s)")
@@ -136,7 +138,7 @@ def main() -> int:
         models = models_in(folder, given.smallest)
         say("making the pictures ...")
         passes = make_passes(given, folder / "pictures")
-        found = compare(world_in(folder, models), given.sides, passes, rest_seconds=given.rest)
+        found = compare(world_in(folder, models), given.sides, passes, all_up=given.all_up, rest_seconds=given.rest)
     return ended(found, given, {"machine": machine, "settings": of_the_user(dict(os.environ))})
 
 

@@ -60,26 +60,26 @@ def digest(file: Path) -> str:
 
 
 class Running:
-    """The one side that is up: others, even at rest, would take of the machine what is measured."""
+    """The one side that is up: others, even at rest, would take of the machine what is measured. Or all of them, where
+    that is to change between sides as little as may be."""
 
-    def __init__(self, world: World) -> None:
-        self._world = world
+    def __init__(self, world: World, all_up: bool) -> None:
+        self._world, self._all_up = world, all_up
         self._stack = ExitStack()
-        self._name = ""
-        self._side: Side
+        self._up: dict[str, Side] = {}
         self.start_seconds: dict[str, list[float]] = {}
 
     def get(self, name: str) -> Side:
-        if name != self._name:
-            self.stop()
+        if name not in self._up:
+            if not self._all_up:
+                self.stop()
             began = time.perf_counter()
-            self._side = self._stack.enter_context(SIDES[name](self._world))
-            self._name = name
+            self._up[name] = self._stack.enter_context(SIDES[name](self._world))
             self.start_seconds.setdefault(name, []).append(time.perf_counter() - began)
-        return self._side
+        return self._up[name]
 
     def stop(self) -> None:
-        self._name = ""
+        self._up.clear()
         self._stack.close()
 
     def __enter__(self) -> "Running":
@@ -120,11 +120,12 @@ def compare(
     names: Sequence[str],
     passes: Sequence[Sequence[Round]],
     by_side: bool = False,
+    all_up: bool = False,
     rest_seconds: float = 0.0,
     seconds: float = float("inf"),
 ) -> Comparison:
-    """All rounds of all passes on all sides, one side at a time. What would take longer than `seconds`, going by the
-    longest until then, is left out."""
+    """All rounds of all passes on all sides, one side after the other. What would take longer than `seconds`, going by
+    the longest until then, is left out."""
     found = Comparison()
     plan = [
         step
@@ -132,7 +133,7 @@ def compare(
         for step in order(rounds, names if number % 2 == 0 else names[::-1], by_side)
     ]
     began, longest = time.perf_counter(), 0.0
-    with Running(world) as running:
+    with Running(world, all_up) as running:
         found.start_seconds = running.start_seconds
         for number, (each, name) in enumerate(plan, start=1):
             begin = time.perf_counter()

@@ -6,8 +6,6 @@ from collections import defaultdict
 from collections.abc import Iterable
 from pathlib import Path
 
-from shared_utils.comfy.nodes import ASIDE
-
 _PORT = re.compile(r"health and metrics are on http://[^:]+:(\d+)")
 _SUM = re.compile(r'^vtryon_node_seconds_sum\{node="(\w+)",stage="(\w+)"\} (\S+)$', re.MULTILINE)
 _GPU = re.compile(r'^vtryon_gpu_memory_reserved_bytes\{gpu="\d+"\} (\S+)$', re.MULTILINE)
@@ -49,18 +47,13 @@ def since(before: Nodes, after: Nodes) -> Nodes:
     return {each: seconds - before.get(each, 0.0) for each, seconds in after.items()}
 
 
-def in_a_row(nodes: Nodes, apart: bool) -> float:
+def in_a_row(nodes: Nodes, apart: bool) -> float | None:
     """The seconds that one try-on waits for. Of the two encoders the longer counts where each is a process. In one
-    process their nodes take turns, all but those that need no model: of these the longer counts there too."""
-    if apart:
-        return _one_or_the_other(nodes)
-    aside = {each: seconds for each, seconds in nodes.items() if each[1] in ASIDE}
-    return _one_or_the_other(aside) + sum(seconds for each, seconds in nodes.items() if each not in aside)
-
-
-def _one_or_the_other(nodes: Nodes) -> float:
+    process some of their nodes take turns and some do not: these sums do not tell how long they took together."""
     stages: dict[str, float] = defaultdict(float)
     for (stage, _), seconds in nodes.items():
         stages[stage] += seconds
     encoders = stages.pop("latent_encoder", 0.0), stages.pop("text_encoder", 0.0)
+    if min(encoders) and not apart:
+        return None
     return max(encoders) + sum(stages.values())

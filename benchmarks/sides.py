@@ -163,7 +163,8 @@ class Pipeline:
         done.pictures = {requests[name].number: Path(answer["image_path"]) for name, answer in answers.items()}
         if len(asked) == 1:
             ran = since(before, seconds_of(self._ports.values()))
-            done.nodes_ms = in_a_row(ran, self._apart) * 1000
+            in_nodes = in_a_row(ran, self._apart)
+            done.nodes_ms = None if in_nodes is None else in_nodes * 1000
             done.each_node_ms = {node: seconds * 1000 for (_, node), seconds in ran.items()}
             (answer,) = answers.values()
             done.stages = {timing["step"]: timing["processing_time_ms"] for timing in answer["timings"]}

@@ -113,6 +113,11 @@ def test_one_side_is_up_at_a_time(world: World, events: list[str], by_side: bool
     assert len(found.start_seconds["slow"]) == (1 if by_side else 2)
 
 
+def test_or_all_are(world: World, events: list[str]) -> None:
+    compare(world, ["slow", "fast"], [two_rounds()], all_up=True)
+    assert events == ["slow starts", "fast starts", "fast stops", "slow stops"]
+
+
 def test_what_the_time_does_not_do_for(world: World, events: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     found: Comparison = compare(world, ["slow", "fast"], [two_rounds()], seconds=-1)
     assert found.cells == {}

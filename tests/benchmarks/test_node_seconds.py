@@ -38,4 +38,6 @@ def test_what_ran_side_by_side_counts_once() -> None:
     nodes |= {("text_encoder", "LoadImage"): 0.25, ("text_encoder", "TextEncodeQwenImageEditPlus"): 3.0}
     nodes |= {("sampling", "KSampler"): 5.0, ("decoding", "VAEDecode"): 2.0}
     assert in_a_row(nodes, apart=True) == 3.25 + 7.0
-    assert in_a_row(nodes, apart=False) == 0.5 + 1.0 + 3.0 + 7.0
+    assert in_a_row(nodes, apart=False) is None
+    found = {("latent_encoder", "LoadImage"): 0.0, ("latent_encoder", "VAEEncode"): 0.0}
+    assert in_a_row(nodes | found, apart=False) == 3.25 + 7.0

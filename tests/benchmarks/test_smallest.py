@@ -31,8 +31,11 @@ def test_against_the_stock_server(tmp_path: Path) -> None:
     assert "4 try-ons gave the same pixels on all sides." in shown
     rows = {row["side"]: row for row in found["rows"]}
     assert rows.keys() == {"comfyui", "monolith", "together", "apart"}
-    for row in rows.values():
-        assert row["alone p50 ms"] > row["nodes p50 ms"] > 0
+    for side, row in rows.items():
+        if side == "together":
+            assert row["nodes p50 ms"] is None  # both encoders had work
+        else:
+            assert row["alone p50 ms"] > row["nodes p50 ms"] > 0
         assert row["CPU s"] > 0
         assert row["peak MB"] > 100
     assert found["settings"]["COMFYUI_ATTENTION"] == "pytorch"
