@@ -54,7 +54,7 @@ test-deploy: $(READY)  ## hold k8s/ and docker-compose.yml to the schemas and to
 test-images: $(READY)  ## build the images and run the demo of docker-compose.yml as containers; needs Docker, or root on Debian
 	@$(BIN)/python scripts/test_images.py
 
-test-bench: $(READY)  ## run the benchmarks in their smallest form
+test-bench: $(READY)  ## run bench and bench-tried in their smallest form
 	@$(BIN)/pytest -m bench tests/benchmarks
 
 chaos: export TRYONS ?= 300

@@ -10,14 +10,16 @@ import json
 import logging
 import random
 import sys
+import time
 from pathlib import Path
 from statistics import mean, median
 from typing import Any
 
-from arrivals import Trip, jain, percentiles, poisson, queue_theory, rate_of, waits_by
+from arrivals import Caller, Trip, jain, percentiles, poisson, queue_theory, rate_of, waits_by
 from comparison import say
 from curve import draw
-from fleet import running
+from fleet import Fleet, running
+from footprint import idle_seconds
 from machine import described
 from processes import end_in_order
 
@@ -65,24 +67,27 @@ def _burst(trips: list[Trip], unloaded: float) -> dict[str, float]:
 
 
 def growth(given: argparse.Namespace) -> list[dict[str, float]]:
-    """Try-ons a second, and the processor's time that each costs, by the number of workers."""
-    points: dict[int, list[tuple[float, float]]] = {count: [] for count in given.growth}
+    """By the number of workers: try-ons a second, what each costs of the processor, and what the machine had left."""
+    points: dict[int, list[dict[str, float]]] = {count: [] for count in given.growth}
     for number in range(given.passes):
         for count in given.growth if number % 2 == 0 else reversed(given.growth):
             with running(count, given.milliseconds, embedded=given.embedded) as (fleet, caller):
-                before = fleet.cpu_seconds()
-                tryons = given.tryons_each * count
-                rate = rate_of(caller.send(at_once(tryons)))
-                points[count].append((rate, (fleet.cpu_seconds() - before) / tryons))
-            say(f"{count} worker(s): {rate:.2f} a second")
+                points[count].append(_point(fleet, caller, given.tryons_each * count))
+            say(f"{count} worker(s): {points[count][-1]['try-ons a second']:.2f} a second")
     return [
-        {
-            "workers": count,
-            "try-ons a second": median(rate for rate, _ in found),
-            "CPU ms each": median(cpu for _, cpu in found) * 1000,
-        }
+        {"workers": count} | {name: median(point[name] for point in found) for name in found[0]}
         for count, found in points.items()
     ]
+
+
+def _point(fleet: Fleet, caller: Caller, tryons: int) -> dict[str, float]:
+    cpu, idle, began = fleet.cpu_seconds(), idle_seconds(), time.perf_counter()
+    rate = rate_of(caller.send(at_once(tryons)))
+    return {
+        "try-ons a second": rate,
+        "CPU ms each": (fleet.cpu_seconds() - cpu) / tryons * 1000,
+        "cores idle": (idle_seconds() - idle) / (time.perf_counter() - began),
+    }
 
 
 def table(found: dict[str, Any], given: argparse.Namespace) -> str:
@@ -95,11 +100,12 @@ def table(found: dict[str, Any], given: argparse.Namespace) -> str:
     many, few = found["burst"].values()
     behind = f"{given.tryons} at once from one, 10 from another behind"
     lines.append(f"{behind}: they waited {many:.1f} and {few:.1f} s on average")
-    lines += ["", f"{'workers':<8}{'a second':>10}{'times one':>11}{'CPU ms each':>13}"]
+    lines += ["", f"{'workers':<8}{'a second':>10}{'times one':>11}{'CPU ms each':>13}{'cores idle':>12}"]
     for point in found["growth"]:
         first = found["growth"][0]["try-ons a second"] / found["growth"][0]["workers"]
         rate = point["try-ons a second"]
-        lines.append(f"{point['workers']:<8}{rate:>10.2f}{rate / first:>11.2f}{point['CPU ms each']:>13.1f}")
+        row = f"{point['workers']:<8}{rate:>10.2f}{rate / first:>11.2f}{point['CPU ms each']:>13.1f}"
+        lines.append(f"{row}{point['cores idle']:>12.2f}")
     return "\n".join(lines)
 
 

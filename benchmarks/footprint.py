@@ -33,6 +33,12 @@ def cpu_seconds(processes: Iterable[int]) -> float:
     return sum(sum(map(int, stat[11:15])) for stat in stats if stat is not None) / TICKS
 
 
+def idle_seconds() -> float:
+    """How long the machine's cores have had nothing to do since its start, added up."""
+    first = Path("/proc/stat").read_text().split("\n", 1)[0]
+    return sum(map(int, first.split()[4:6])) / TICKS
+
+
 def _stat(process: int) -> list[str] | None:
     """The fields behind the name, which may hold anything: state, parent, ..."""
     try:

@@ -4,9 +4,10 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
-from footprint import Peak, cpu_seconds, resident, tree
+from footprint import Peak, cpu_seconds, idle_seconds, resident, tree
 
 PARENT = """
 import subprocess, sys
@@ -55,3 +56,8 @@ def test_who_is_gone_takes_nothing() -> None:
     ended.wait()
     assert (cpu_seconds([ended.pid]), resident([ended.pid])) == (0, 0)
     assert os.getpid() in tree([os.getpid()])
+
+
+def test_what_the_machine_had_left() -> None:
+    up, idle = map(float, Path("/proc/uptime").read_text().split())
+    assert idle - 1 < idle_seconds() < up * (os.cpu_count() or 1) + 1

@@ -41,7 +41,6 @@ def test_against_the_stock_server(tmp_path: Path) -> None:
     assert found["settings"]["COMFYUI_ATTENTION"] == "pytorch"
 
 
-@pytest.mark.bench
 def test_the_one_for_gpus_on_a_cpu(tmp_path: Path) -> None:
     few = ("--megapixels", "0.04", "--steps", "1", "--tries", "1", "--queued", "1", "--minutes", "30")
     shown, found = run(tmp_path, "bench_gpu", "--miniature", *few, "--sides", "monolith", "apart")
@@ -83,5 +82,6 @@ def test_load_without_java(tmp_path: Path) -> None:
     shown, found = run(tmp_path, "bench_load", "--embedded", "--milliseconds", "20", *few, "--curve", str(curve))
     assert "50 %" in shown
     assert [point["workers"] for point in found["growth"]] == [1, 2]
+    assert all(point["cores idle"] >= 0 for point in found["growth"])
     assert found["loads"]["50 %"]["wait, s"]["p99"] >= found["loads"]["50 %"]["wait, s"]["p50"] >= 0
     assert curve.exists()
