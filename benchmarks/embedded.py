@@ -9,6 +9,7 @@ from bench_kafka import Bench
 from processes import Child, all_stopped, environment, python
 
 from shared_utils.ports import LOOPBACK
+from shared_utils.transports.kafka import topics
 from shared_utils.transports.kafka.settings import KafkaSettings
 
 START_SECONDS = 60.0
@@ -33,8 +34,10 @@ def embedded_kafka(folder: Path) -> Iterator[tuple[Bench, Child]]:
     broker = Child("broker", command, environment("", folder), log)
     with all_stopped([broker]):
         broker.start()
-        address = _address(log)
-        yield Bench(folder, KafkaSettings(kafka_bootstrap_servers=address, kafka_properties=PROPERTIES)), broker
+        settings = KafkaSettings(kafka_bootstrap_servers=_address(log), kafka_properties=PROPERTIES)
+        # A topic is made when somebody asks for it. Who would read one before that would find no partition to read.
+        topics.check(settings)
+        yield Bench(folder, settings), broker
 
 
 def _address(log: Path) -> str:
