@@ -87,7 +87,7 @@ class Engine:
 
     def close(self) -> None:
         self._membership.lost()
-        close(self._consumer)
+        close(self._consumer, self._producer)
 
     def one_round(self) -> None:
         self._hold_back_or_go_on()

@@ -1,6 +1,7 @@
 """What workers do is neither lost nor done twice, as far as a reader of committed messages sees: on Apache Kafka, with
 processes that are killed, stopped and overtaken."""
 
+import gc
 import json
 import signal
 import threading
@@ -16,10 +17,8 @@ from shared_utils.errors import InternalError
 from shared_utils.transports.kafka import host
 from shared_utils.transports.kafka.apache import ApacheKafka
 from shared_utils.transports.kafka.client import make_transactional_producer
-from shared_utils.transports.kafka.transactions import (
-    FencedError,
-    in_transaction,
-)
+from shared_utils.transports.kafka.transactions import FencedError, MembershipLostError, in_transaction
+from shared_utils.transports.kafka.worker import Worker
 from tests.kafka.support import (
     PATIENCE,
     SESSION,
@@ -360,6 +359,28 @@ def test_a_defect_ends_the_whole_process(workshop: Workshop, monkeypatch: pytest
     worker.join(PATIENCE)
     assert isinstance(worker.failure, InternalError)
     assert "KeyError" in worker.failure.message
+
+
+def test_who_starts_over_leaves_no_client_behind(workshop: Workshop, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nor does that wait for the garbage collector."""
+    threads: list[int] = []
+    run = Worker.run
+
+    def lost_at_first(worker: Worker, stopping: threading.Event) -> None:
+        threads.append(len(list(Path("/proc/self/task").iterdir())))
+        if len(threads) < 4:
+            raise MembershipLostError("as if")
+        run(worker, stopping)
+
+    monkeypatch.setattr("shared_utils.transports.kafka.worker.Worker.run", lost_at_first)
+    gc.disable()
+    try:
+        with workshop.worker_here():
+            assert workshop.answer(workshop.ask())["status"] == "success"
+    finally:
+        gc.enable()
+    assert len(threads) == 4
+    assert threads[-1] <= threads[0] + 1  # what the first has begun may not quite have, when it is looked at
 
 
 def test_a_commit_whose_outcome_is_unknown(workshop: Workshop, monkeypatch: pytest.MonkeyPatch) -> None:

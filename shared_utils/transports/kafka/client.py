@@ -99,12 +99,17 @@ def make_consumer(settings: KafkaSettings, group: str, **properties: Any) -> Con
     return _made(Consumer, ours | properties | settings.kafka_properties)
 
 
-def close(consumer: Consumer) -> None:
-    """Leave the group, so that others take over at once; if nobody answers, go without."""
-    try:
-        bounded(consumer.close, CLOSE_SECONDS)
-    except NoReturnError as failed:
-        log.warning("left Kafka without a word: %s", failed)
+def close(*clients: Consumer | Producer) -> None:
+    """Leave the group, so that others take over at once; if nobody answers, go without. A producer that is left to the
+    garbage collector keeps its threads and connections until that comes round."""
+    for client in clients:
+        try:
+            bounded(client.close, CLOSE_SECONDS)
+        except NoReturnError as failed:
+            log.warning("left Kafka without a word: %s", failed)
+        except KafkaException as failed:
+            # Another has taken this producer's name, or its transaction can't be ended: there is nothing to be ended.
+            log.debug("left Kafka: %s", failed)
 
 
 def make_reader(settings: KafkaSettings, **properties: Any) -> Consumer:

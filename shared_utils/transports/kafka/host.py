@@ -97,7 +97,7 @@ def _serve(served: _Served, shared: _Shared) -> None:
     def one_membership() -> None:
         served.part.turn()
         counts = topics.counted(settings, names.requests, names.responses, topics.TRYON_PROGRESS, topics.STAGE_CANCELS)
-        news = News(make_producer(settings), codec, stage.name, counts[topics.TRYON_PROGRESS])
+        news = News(teller, codec, stage.name, counts[topics.TRYON_PROGRESS])
         post = Post(
             stage,
             settings,
@@ -120,6 +120,7 @@ def _serve(served: _Served, shared: _Shared) -> None:
             worker.close()
 
     try:
+        teller = make_producer(settings)
         again_and_again(one_membership, instance.name, shared.stopping)
     except VtryonError as failed:
         shared.failures.append(failed)

@@ -147,7 +147,7 @@ class Worker:
         self._drain()
 
     def close(self) -> None:
-        close(self._consumer)
+        close(self._consumer, self._producer)
 
     def _drain(self) -> None:
         deadline = time.monotonic() + self._post.settings.kafka_drain_seconds
