@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from confluent_kafka import Consumer, KafkaError, Message, TopicPartition
+from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
 from shared_utils.errors import InternalError
 from shared_utils.transports.kafka import host
@@ -381,6 +381,18 @@ def test_who_starts_over_leaves_no_client_behind(workshop: Workshop, monkeypatch
         gc.enable()
     assert len(threads) == 4
     assert threads[-1] <= threads[0] + 1  # what the first has begun may not quite have, when it is looked at
+
+
+def test_what_can_not_be_told_fails_no_job(workshop: Workshop, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Mute:
+        def produce(self, *given: Any, **named: Any) -> None:
+            raise KafkaException(KafkaError(KafkaError._FATAL))
+
+    monkeypatch.setattr(host, "make_producer", lambda *given, **named: Mute())
+    with workshop.worker_here():
+        name = workshop.ask()
+        assert workshop.answer(name)["status"] == "success"
+        assert workshop.answers(name) == ["success"]
 
 
 def test_a_commit_whose_outcome_is_unknown(workshop: Workshop, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -120,7 +120,8 @@ def _serve(served: _Served, shared: _Shared) -> None:
             worker.close()
 
     try:
-        teller = make_producer(settings)
+        # It outlives memberships, so it must not be one that an error can end for good, as idempotent ones are.
+        teller = make_producer(settings, **{"enable.idempotence": False, "max.in.flight.requests.per.connection": 1})
         again_and_again(one_membership, instance.name, shared.stopping)
     except VtryonError as failed:
         shared.failures.append(failed)

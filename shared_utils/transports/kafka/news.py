@@ -4,7 +4,7 @@ import logging
 from base64 import b64encode
 from typing import Any
 
-from confluent_kafka import Producer
+from confluent_kafka import KafkaException, Producer
 
 from shared_utils.comfy.progress import Step
 from shared_utils.contracts import Progress
@@ -43,7 +43,11 @@ class News:
                 partition=asked.reply_partition(self._partitions),
             )
             self._producer.poll(0)
-        except (BufferError, VtryonError) as failed:  # no broker has taken any for a while, or no registry answers
+        except (
+            BufferError,
+            KafkaException,
+            VtryonError,
+        ) as failed:  # no broker takes any, or no registry answers
             log.debug("news of %s left out: %s", asked.request_id, failed)
 
 
